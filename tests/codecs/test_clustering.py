@@ -80,6 +80,7 @@ def test_an_array_shares_values_and_keeps_its_zeros():
     values = np.array([[0, 10, 12], [-3, 0, 40]], np.int8)
     found = clustering.share(values, np.array([[1, 1, 3], [1, 1, 1]]), 3)
     np.testing.assert_array_equal(found, [[0, 12, 12], [-3, 0, 40]])  # 11.5, rounded to even
+    assert found.dtype == np.int64
     assert clustering.share(values, np.ones((2, 3)), 4).tolist() == values.tolist()
     assert not clustering.share(np.zeros((2, 2), np.int8), np.ones((2, 2)), 2).any()
 

@@ -4,11 +4,13 @@ import functools
 import itertools
 
 import numpy as np
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from helpers.huffman_bound import bits_of_a_huffman_code
 from tflite_sparse.codecs import huffman_code
+from tflite_sparse.codecs.huffman_format import NARROW
 
 
 @given(st.lists(st.integers(1, 10**6), min_size=2, max_size=256).map(lambda counts: sorted(counts, reverse=True)))
@@ -85,6 +87,19 @@ def test_no_tables_are_cheaper(counts, price):
     lengths = huffman_code.best_lengths(np.array(counts), 15)
     _, entries, look_ups = huffman_code._cheapest_splits(lengths, np.array(counts), price)
     assert entries * price + look_ups == cost_of_tables(written(lengths), counts, price)
+
+
+@pytest.mark.parametrize(("entries", "prices"), [(2048, [1024]), (2049, [1024, 2048])])
+def test_tables_may_have_one_entry_more_than_the_longest_distance(entries, prices, monkeypatch):
+    found, asked = iter([((), entries, 0), ((), 8, 0)]), []
+
+    def splits(lengths, counts, price):
+        asked.append(price)
+        return next(found)
+
+    monkeypatch.setattr(huffman_code, "_cheapest_splits", splits)
+    huffman_code._splits_in_reach(np.ones(2, int), np.ones(2, int), NARROW)
+    assert asked == prices
 
 
 def test_of_equally_cheap_tables_those_of_fewer_look_ups_are_taken():

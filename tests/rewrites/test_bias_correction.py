@@ -138,6 +138,9 @@ def test_a_bias_may_be_the_first_tensor():
     x, weight, bias, y = graph.subgraph.tensors
     graph.subgraph.tensors = [bias, x, weight, y]
     graph.operators[0].inputs = np.array([1, 2, 0], np.int32)
-    assert bias_correction.apply(graph, {3: np.ones(16)}) == 1
+    before = graph.constant(0).copy()
+    steps = x.quantization.scale.astype(np.float64) * weight.quantization.scale.astype(np.float64)
+    assert bias_correction.apply(graph, {3: 100 * steps}) == 1
+    assert graph.constant(0).tolist() == (before - 100).tolist()
     assert len(graph.subgraph.tensors) == 4
     assert [int(index) for index in graph.operators[0].inputs] == [1, 2, 0]

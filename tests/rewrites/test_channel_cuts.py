@@ -10,7 +10,7 @@ from helpers import tiny_models
 from helpers.channel_models import CODE, NETWORKS, OPTIONS, Network
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph, graphs, indices, shape_of, signature_of
-from tflite_sparse.rewrites.dead_channels import analysis, channels, removal
+from tflite_sparse.rewrites.dead_channels import analysis, channels, edit, removal
 from tflite_sparse.rewrites.dead_channels.cut import Cut, Layer
 
 DEAD, KEPT = np.arange(6), np.arange(6, 16)
@@ -52,19 +52,39 @@ def test_constants_are_predicted_and_move_into_the_bias(relu, point):
     assert after.constant(int(after.operators[1].inputs[2])).dtype == np.int32
 
 
+def test_what_is_made_of_constants_alone_is_predicted():
+    net = Network()
+    x = net.conv(net.source, 16, 1, dead=DEAD)
+    y = net.conv(x, 16, 1, unread=KEPT)
+    before, _, cut = removed(net.finished(net.conv(y, 6, 1), net.conv(x, 6, 1)))
+    one, two = (next(each for each in cut.predicted if each.tensor == tensor) for tensor in (x, y))
+    second = before.operators[1]
+    weights, bias = (before.constant(int(index)).astype(np.int64) for index in second.inputs[1:3])
+    points = [int(before.tensor(tensor).quantization.zeroPoint[0]) for tensor in (x, y)]
+    sums = bias + weights.reshape(16, 16)[:, DEAD] @ (one.values - points[0]).astype(np.int64)
+    steps = sums * before.tensor(int(second.inputs[2])).quantization.scale.astype(float) / net.scale[y] + points[1]
+    assert len(two.channels) > 12  # others are near a tie
+    assert two.values.tolist() == np.clip(np.round(steps), -128, 127)[two.channels].tolist()
+
+
 @pytest.mark.parametrize("more", [0, 1])
 def test_constants_stay_where_a_bias_would_not_hold_them(more):
-    """One output has the largest bias with which the sum is one of 32 bits, or one more."""
+    """One output has the largest bias with which the sum is one of 32 bits, or one more; zeros go in any case."""
     model = two_layers(relu=False)
+    model.buffers[model.subgraphs[0].tensors[int(model.subgraphs[0].operators[0].inputs[2])].buffer].data.view(
+        np.int32
+    )[DEAD[:2]] = 0
     before, _, cut = removed(model)
     values = cut.predicted[0].values - int(before.tensor(cut.predicted[0].tensor).quantization.zeroPoint[0])
-    assert values.all()
+    assert not values[:2].any()
+    assert values[2:].all()
     second = before.operators[1]
     moved = int(before.constant(int(second.inputs[1])).astype(np.int64).reshape(6, 16)[2, DEAD] @ values.astype(int))
     bias = model.buffers[model.subgraphs[0].tensors[int(second.inputs[2])].buffer].data.view(np.int32)
     bias[2] = np.sign(moved) * (2**31 - 1 + more) - moved
     _, after, cut = removed(model)
-    assert bool(cut.slices) is not bool(more)
+    assert [len(each.channels) for each in cut.predicted] == [len(DEAD)]
+    assert [len(each.kept[-1]) for each in cut.activations] == [14 if more else 10]
     assert more or abs(int(after.constant(int(second.inputs[2]))[2])) == 2**31 - 1
 
 
@@ -131,6 +151,38 @@ def test_one_scale_stays_one():
     assert (len(found.scale), len(found.zeroPoint)) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    ("scales", "axis", "kept", "left"),
+    [
+        ([1, 2], 0, [1], [2]),
+        ([1, 2, 3], 0, [0, 2], [1, 3]),
+        ([1], 0, [0, 1], [1]),  # one for all
+        ([1, 2, 3], 1, [0, 2], [1, 2, 3]),  # of an axis that is not cut
+        ([1, 2, 3], 2, [0, 2], [1, 2, 3]),  # of none
+        ([1, 2, 3], -1, [0, 2], [1, 2, 3]),
+        ([1, 2], 0, [0, 2], [1, 2]),  # too few
+    ],
+)
+def test_scales_are_cut_where_each_channel_has_one(scales, axis, kept, left):
+    tensor = schema.TensorT()
+    tensor.quantization = tiny_models.quantization(np.float32(scales), axis=axis)
+    found = edit._cut_scales(tensor, (np.array(kept), None))
+    assert found.scale.tolist() == left
+    assert tensor.quantization.scale.tolist() == scales
+
+
+@pytest.mark.parametrize(
+    ("shape", "signature", "shorter"),
+    [([2, 8], None, None), ([2, 8], [], []), ([8], [8], [5]), ([1, 8], [-1, 8], [-1, 5])],
+)
+def test_a_signature_is_shortened_where_there_is_one(shape, signature, shorter):
+    tensor = schema.TensorT()
+    tensor.shape, tensor.shapeSignature = shape, signature
+    edit._shorten(tensor, 5)
+    assert tensor.shape.tolist() == [*shape[:-1], 5]
+    assert (None if tensor.shapeSignature is None else list(tensor.shapeSignature)) == shorter
+
+
 def test_without_scales_the_axis_has_no_meaning():
     model = two_layers("float32")
     quantized = schema.QuantizationParametersT()
@@ -171,22 +223,51 @@ def test_operands_lose_the_channels_of_what_they_are_added_to():
         ([1, 576], [1, 576], ([1, 360], [1, 360])),
         ([1, -1], [1, -1], ([1, -1], [1, -1])),
         ([1, 576], [], ([1, 360], None)),
+        ([1, 4, 9, 16], [1, -1, 9, 16], ([1, 4, 9, 10], [1, -1, 9, 10])),
     ],
 )
 def test_sizes_of_a_reshape_follow(shape, options, left):
     net = Network()
     x = net.flat(net.conv(net.source, 16, 1, dead=DEAD, relu=True))
+    if len(shape) > 2:
+        net.shape[x] = tuple(shape)
+        net.tiny.graph.tensors[x].shape = np.array(shape, np.int32)
+        net.tiny.graph.tensors[net.tiny.graph.operators[-1].inputs[1]].shape = np.array([len(shape)], np.int32)
     reshape = net.tiny.graph.operators[-1]
     size = net.tiny.graph.tensors[reshape.inputs[1]]
     net.tiny.model.buffers[size.buffer].data = np.array(shape, np.int32).view(np.uint8)
     reshape.builtinOptions.newShape = None if options is None else np.array(options, np.int32)
-    _, after, cut = removed(net.finished(net.dense(x, 6)))
+    _, after, cut = removed(net.finished(net.dense(x, 6) if len(shape) == 2 else net.conv(x, 6)))
     assert cut.slices
     found = next(operator for operator in after.operators if after.operator_name(operator) == "RESHAPE")
     assert after.constant(int(found.inputs[1])).tolist() == left[0]
     assert after.tensor(int(found.inputs[1])).name == size.name.encode()
     assert (indices(found.builtinOptions.newShape) or None) == left[1]
-    assert shape_of(after.tensor(int(found.outputs[0]))) == (1, 360)
+    assert shape_of(after.tensor(int(found.outputs[0]))) == ((1, 360) if len(shape) == 2 else (1, 4, 9, 10))
+
+
+def test_an_operand_that_others_read_stays_theirs():
+    net = Network("float32")
+    values = np.arange(16, dtype=np.float32)
+    operand, sums = net.constant(values), []
+    for _ in range(2):
+        sums.append(net.result((1, 6, 6, 16), 0.03))
+        inputs = [net.conv(net.source, 16, 1), operand]
+        net.append(CODE.ADD, inputs, sums[-1:], OPTIONS.AddOptions, schema.AddOptionsT(), 2)
+    _, after, cut = removed(net.finished(net.conv(sums[0], 6, 1, unread=DEAD), net.conv(sums[1], 6, 1)))
+    one, two = (int(each.inputs[1]) for each in after.operators if after.operator_name(each) == "ADD")
+    assert after.constant(one).tolist() == values[KEPT].tolist()
+    assert after.constant(two).tolist() == values.tolist()
+    assert [part.found for part in cut.slices if part.tensor == operand] == [one]  # nothing is cut for the second
+
+
+def test_the_last_reader_of_a_constant_keeps_its_tensor():
+    net = Network("float32")
+    x, y = (net.conv(net.source, 16, 1, dead=DEAD) for _ in range(2))
+    one, two = net.tiny.graph.operators
+    two.inputs[1:] = one.inputs[1:]
+    before, after, _ = removed(net.finished(net.conv(x, 6, 1), net.conv(y, 6, 1)))
+    assert len(after.subgraph.tensors) == len(before.subgraph.tensors) + 2  # a kernel and a bias of the first reader
 
 
 def test_a_size_that_others_read_stays_theirs():

@@ -133,6 +133,17 @@ def beside(scale=None):
     return add
 
 
+def rescaled(form):
+    """The result has another scale."""
+
+    def add(net, x):
+        y = form(net, x)
+        net.tiny.graph.tensors[y].quantization = quantization(0.7, 3)
+        return y
+
+    return add
+
+
 def alone(net, x):
     """CONCATENATION of one activation, on another axis."""
     y = net.like(x)
@@ -152,6 +163,16 @@ def with_constant(name, shape, first=False):
         return y
 
     return add
+
+
+def with_rebuilt_constant(net, x):
+    """ADD of what a DEQUANTIZE makes of a float16 constant."""
+    rebuilt = net.tiny.tensor("rebuilt", (MANY,), "float32")
+    stored = net.constant(np.linspace(0.5, 2, MANY, dtype=np.float16))
+    net.append(CODE.DEQUANTIZE, [stored], [rebuilt], OPTIONS.DequantizeOptions, schema.DequantizeOptionsT(), 3)
+    y = net.result(net.shape[x], 0.03)
+    net.append(CODE.ADD, [x, rebuilt], [y], OPTIONS.AddOptions, schema.AddOptionsT(), 2)
+    return y
 
 
 def with_itself(name):
@@ -221,6 +242,7 @@ FORMS = {
     "MEAN from the end": (reduced("MEAN", [-3, -2], (1, MANY)), BOTH),
     "MEAN that keeps axes": (reduced("MEAN", [1, 2], (1, 1, 1, MANY), keep=True), BOTH),
     "MEAN of one position": (lambda net, x: reduced("MEAN", [1], (1, 1, MANY))(net, net.mean(x, keep=True)), BOTH),
+    "MEAN over an axis": (lambda net, x: reduced("MEAN", 1, (1, 1, MANY))(net, net.mean(x, keep=True)), BOTH),
     "MEAN over no axes": (reduced("MEAN", [], (1, 6, 6, MANY)), NEITHER),
     "MEAN of channels too": (reduced("MEAN", [1, -1], (1, 6)), NEITHER),
     "REDUCE_MAX": (reduced("REDUCE_MAX", [1, 2], (1, MANY)), BOTH),
@@ -231,6 +253,7 @@ FORMS = {
     "TRANSPOSE": (moved((0, 2, 1, 3)), BOTH),
     "TRANSPOSE of channels": (moved((0, 3, 1, 2)), NEITHER),
     "SPLIT of rows": (in_halves, BOTH),
+    "SPLIT in one": (lambda net, x: net.split(x, 1)[0], BOTH),
     "CONCATENATION of rows": (stacked(), BOTH),
     "CONCATENATION of one": (alone, BOTH),
     "ADD": (with_itself("ADD"), BOTH),
@@ -242,6 +265,7 @@ FORMS = {
     "MUL by a constant": (with_constant("MUL", (1, 1, 1, MANY)), BOTH),  # 0 times anything
     "MUL of a constant": (with_constant("MUL", (MANY,), first=True), BOTH),
     "ADD of a column": (with_constant("ADD", (6, 1)), NEITHER),
+    "ADD of a constant that is rebuilt": (with_rebuilt_constant, NEITHER),
     "SQUEEZE": (squeezed, BOTH),
     "EXPAND_DIMS": (expanded, BOTH),
     "RESHAPE": (reshaped(1, 4, 9, MANY), BOTH),
@@ -285,6 +309,9 @@ def test_features_of_a_reshape_go_only_together():
         (stacked(scale=0.7), 0),
         (beside(), 6),
         (beside(scale=0.7), 0),
+        (rescaled(stacked()), 0),
+        (reduced("REDUCE_MAX", [1, 2], (1, MANY)), 6),
+        (rescaled(reduced("REDUCE_MAX", [1, 2], (1, MANY))), 0),
     ],
 )
 def test_constants_pass_only_where_the_scale_stays(form, expected):
@@ -293,9 +320,9 @@ def test_constants_pass_only_where_the_scale_stays(form, expected):
     assert gone(net.finished(reading(net, x)))[1] == expected
 
 
-@pytest.mark.parametrize(("stored", "expected"), [(11, 0), (12, 6)])
+@pytest.mark.parametrize(("stored", "expected"), [(11, 0), (12, 6), (15, 6)])
 def test_ties_of_a_product_are_those_of_all_three_scales(stored, expected):
-    """0.22 squared is 24.39 steps: the multiplier of 0.2 makes a tie 0.126 wide. 0.24 squared is 29.03 steps."""
+    """0.22 squared is 24.39 steps, 0.3 squared 45.36: the multiplier of 0.2 makes a tie 0.126 wide."""
     net = Network()
     x = net.conv(net.source, MANY, 1, dead=SOME)
     net.tiny.graph.tensors[x].quantization = quantization(0.02)
@@ -305,6 +332,22 @@ def test_ties_of_a_product_are_those_of_all_three_scales(stored, expected):
     y = net.binary(x, x, "MUL")
     net.tiny.graph.tensors[y].quantization = quantization(0.0004 / 0.2016)
     assert gone(net.finished(reading(net, y)))[1] == expected
+
+
+@pytest.mark.parametrize(("stored", "found"), [(11, [2]), (12, []), (13, []), (14, [3])])
+def test_ties_of_a_change_of_scale_are_those_of_both(stored, found):
+    """From steps of 0.02 to steps of 0.1, which makes a tie 0.126 wide."""
+    net = Network()
+    x = net.conv(net.source, MANY, 1, dead=SOME)
+    net.tiny.graph.tensors[x].quantization = quantization(0.02)
+    bias = net.tiny.graph.tensors[net.tiny.graph.operators[0].inputs[2]]
+    values = np.round(stored * 0.02 / bias.quantization.scale).astype(np.int32)
+    net.tiny.model.buffers[bias.buffer].data = values.view(np.uint8)
+    y = net.like(x)
+    net.tiny.graph.tensors[y].quantization = quantization(0.1)
+    net.append(CODE.QUANTIZE, [x], [y], OPTIONS.QuantizeOptions, schema.QuantizeOptionsT())
+    predicted = removal.remove(net.finished(reading(net, y))).predicted
+    assert sorted({value for each in predicted if each.tensor == y for value in each.values.tolist()}) == found
 
 
 @pytest.mark.parametrize("name", ["MEAN", "REDUCE_MAX"])
@@ -469,6 +512,14 @@ def test_what_is_not_known_of_a_convolution_keeps_all_channels(spoil):
     assert not removal.remove(model).slices
 
 
+def test_two_scales_of_another_axis_keep_all_channels():
+    for axis, expected in ((0, True), (3, False)):
+        net = Network(shape=(1, 6, 6, 2))
+        model = net.finished(net.conv(net.conv(net.source, 2, 1, dead=(0,)), 6, 1))
+        layer(model, 0)[1].quantization.quantizedDimension = axis
+        assert bool(removal.remove(model).slices) is expected
+
+
 def test_a_shared_float16_kernel_keeps_all_channels():
     """Two operators read what one DEQUANTIZE makes."""
     net = Network("float16")
@@ -618,7 +669,7 @@ def test_sizes_that_are_computed_otherwise_keep_all_channels(name):
     assert not removal.remove(model).slices
 
 
-@pytest.mark.parametrize("name", ["kernel", "result", "type"])
+@pytest.mark.parametrize("name", ["kernel", "axes of the kernel", "result", "type"])
 def test_a_depthwise_convolution_that_is_not_known_keeps_all_channels(name):
     net = Network("float32")
     model = net.finished(reading(net, net.depthwise(net.conv(net.source, MANY, 1, dead=SOME), dead=SOME)))
@@ -627,9 +678,27 @@ def test_a_depthwise_convolution_that_is_not_known_keeps_all_channels(name):
         longer_result("DEPTHWISE_CONV_2D", 2 * MANY)(model)
     elif name == "type":
         model.subgraphs[0].tensors[operator(model, "DEPTHWISE_CONV_2D").outputs[0]].type = schema.TensorType.INT32
-    else:
+    elif name == "kernel":
         varying_input("DEPTHWISE_CONV_2D", 1)(model)
+    else:
+        kernel = model.subgraphs[0].tensors[operator(model, "DEPTHWISE_CONV_2D").inputs[1]]
+        kernel.shape = np.array([9, MANY], np.int32)
     assert not removal.remove(model).slices
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("float32", 8), ("int8", 0)])
+def test_a_depthwise_convolution_to_another_type_keeps_all_channels(kind, expected):
+    """Of what another operator makes float32 of."""
+    net = Network("float32")
+    x = net.depthwise(net.conv(net.source, MANY, 1))
+    if kind == "int8":
+        result = net.tiny.graph.tensors[x]
+        result.type, result.quantization = schema.TensorType.INT8, quantization(0.7)
+    y = net.like(x)
+    net.tiny.graph.tensors[y].quantization = None
+    net.append(CODE.DEQUANTIZE, [x], [y], OPTIONS.DequantizeOptions, schema.DequantizeOptionsT(), 2)
+    removed = removal.remove(net.finished(reading(net, y, range(8))))
+    assert sum(MANY - len(each.kept[-1]) for each in removed.activations if each.tensor == x) == expected
 
 
 def test_sizes_before_the_last_one_may_be_read_in_any_steps():
@@ -677,6 +746,35 @@ def test_constants_behind_another_fused_activation_are_not_known(kind):
     assert gone(model)[1] == 0
 
 
+@pytest.mark.parametrize("name", ["ADD", "SUB", "MUL"])
+def test_constants_of_a_sum_pass_its_activation(name):
+    net = Network()
+    x, y = (net.conv(net.source, MANY, 1, dead=SOME) for _ in range(2))
+    z = net.binary(x, y, name)
+    net.tiny.graph.operators[-1].builtinOptions.fusedActivationFunction = schema.ActivationFunctionType.RELU
+    zero = net.tiny.graph.tensors[z].quantization.zeroPoint[0]
+    (values,) = (each.values for each in removal.remove(net.finished(reading(net, z))).predicted if each.tensor == z)
+    assert min(values) == zero < max(values)
+
+
+def test_what_is_cut_out_of_an_activation_keeps_it():
+    net = Network()
+    x = net.conv(net.source, MANY, 1, dead=SOME, relu=True)
+    y = net.like(x)
+    net.tiny.graph.tensors[y].quantization = None
+    limits = [net.constant(np.array(each, np.int32)) for each in ([0] * 4, [1, 6, 6, MANY], [1] * 4)]
+    options = net.options("StridedSliceOptionsT")
+    net.append(CODE.STRIDED_SLICE, [x, *limits], [y], OPTIONS.StridedSliceOptions, options)
+    assert gone(net.finished(reading(net, x)))[1] == 0
+
+
+def test_constants_pass_a_fully_connected_operator():
+    net = Network()
+    x = net.dense(net.mean(net.conv(net.source, MANY, 1)), MANY, dead=SOME, relu=True)
+    (found,) = removal.remove(net.finished(net.dense(x, 6))).predicted
+    assert (found.tensor, found.channels.tolist()) == (x, list(SOME))
+
+
 def test_packed_numbers_keep_their_channels():
     net = Network("float32")
     y = net.result((2,), 0.02)
@@ -690,6 +788,13 @@ def test_sizes_that_nothing_reads_keep_no_channels():
     x = net.conv(net.source, MANY, 1, dead=SOME)
     sizes = net.tiny.tensor("sizes", (4,), "int32")
     net.append(CODE.SHAPE, [x], [sizes], OPTIONS.ShapeOptions, net.options("ShapeOptionsT", outType=2))
+    assert gone(net.finished(reading(net, x)))[1] == len(SOME)
+
+
+def test_an_activation_that_nothing_reads_keeps_no_channels():
+    net = Network("float32")
+    x = net.conv(net.source, MANY, 1, dead=SOME)
+    net.unary(CODE.RELU, x)
     assert gone(net.finished(reading(net, x)))[1] == len(SOME)
 
 
@@ -723,6 +828,10 @@ def parts(*sizes):
 def split_in_two(net, x):
     one, two = net.split(x)
     return net.binary(one, two)
+
+
+def upsampled(net, x):
+    return net.transposed(net.unary(CODE.RELU, x), MANY)
 
 
 def joined(net, x):
@@ -778,6 +887,8 @@ UNKNOWN_FORMS = {
     "CONCATENATION with an activation": (joined, option("CONCATENATION", fusedActivationFunction=1)),
     "CONCATENATION of the unknown": (joined, result_without_scale("CONCATENATION")),
     "CONCATENATION of rows to another size": (stacked(), longer_result("CONCATENATION", MANY + 1)),
+    "TRANSPOSE_CONV to an open size": (upsampled, varying_input("TRANSPOSE_CONV", 0)),
+    "TRANSPOSE_CONV with an open kernel": (upsampled, varying_input("TRANSPOSE_CONV", 1)),
     "MEAN over open axes": (reduced("MEAN", [1, 2], (1, MANY)), varying_input("MEAN", 1)),
     "MEAN of the unknown": (reduced("MEAN", [1, 2], (1, MANY)), without_scales("MEAN")),
     "MEAN to another type": (
@@ -787,6 +898,10 @@ UNKNOWN_FORMS = {
     "FULLY_CONNECTED to another size": (
         reduced("MEAN", [1, 2], (1, MANY)),
         longer_result("FULLY_CONNECTED", 7),
+    ),
+    "FULLY_CONNECTED of another format": (
+        reduced("MEAN", [1, 2], (1, MANY)),
+        option("FULLY_CONNECTED", weightsFormat=1),
     ),
     "MEAN to open channels": (reduced("MEAN", [1, 2], (1, MANY)), open_result("MEAN", [1, -1])),
     "MEAN to another size": (reduced("MEAN", [1, 2], (1, MANY)), longer_result("MEAN", MANY + 1)),

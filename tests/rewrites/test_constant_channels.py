@@ -143,6 +143,12 @@ def test_a_bound_at_a_tie_is_not_known():
     )
 
 
+def test_a_bound_beyond_the_type_is_its_end():
+    found = numbers("int8", 0.005, 0)  # 1 is 200 steps
+    stored = found.stored(np.array([-3.0, -0.75, 0.75, 3.0]), activation=schema.ActivationFunctionType.RELU_N1_TO_1)
+    np.testing.assert_array_equal(stored, [-128, -128, 127, 127])
+
+
 def test_ties_are_wide_from_a_right_shift_of_one_bit_on():
     steps = np.array([1.24, 1.3, 1.7, 1.76])
     np.testing.assert_array_equal(common_rounding(steps, 0.5), [1, np.nan, np.nan, 2])

@@ -129,7 +129,17 @@ def with_a_stride_of_0(net, kernel, source):
     net.tiny.graph.operators[1].builtinOptions.strideH = 0
 
 
-@pytest.mark.parametrize("spoil", [with_one_row, with_an_open_width, with_a_stride_of_0])
+def with_a_dilation(net, kernel, source):
+    net.tiny.graph.operators[1].builtinOptions.dilationHFactor = 2
+
+
+def with_rows_as_a_source(net, kernel, source):
+    source.shape = np.array([36, 16], np.int32)
+
+
+@pytest.mark.parametrize(
+    "spoil", [with_one_row, with_an_open_width, with_a_stride_of_0, with_a_dilation, with_rows_as_a_source]
+)
 def test_windows_that_may_reach_over_the_edge_keep_constants(spoil):
     """Of 2 by 2 positions, one behind the other, else."""
     net = Network()
@@ -176,10 +186,15 @@ def test_a_kernel_of_one_axis_is_left():
     assert not removal.remove(net.finished(result)).slices
 
 
-def test_a_missing_bias_is_added_where_constants_are_folded():
+@pytest.mark.parametrize("left_out", [True, False])
+def test_a_missing_bias_is_added_where_constants_are_folded(left_out):
+    """-1 stands for it, or the inputs end before it."""
     net = Network()
     x = net.flat(net.conv(net.source, 16, 1, dead=range(6), relu=True))
-    content, smaller, found = cut(net.finished(net.dense(x, 6, bias=False)))
+    y = net.dense(x, 6, bias=False)
+    if not left_out:
+        net.tiny.graph.operators[-1].inputs = net.tiny.graph.operators[-1].inputs[:2]
+    content, smaller, found = cut(net.finished(y))
     operator = next(graphs(serde.parse(smaller))).operators[-1]
     assert operator.inputs[2] >= 0
     assert kept(found, "CONV_2D")[1] < 16
@@ -196,6 +211,18 @@ def test_a_bias_that_operators_share_is_cut_for_one_of_them():
     assert [text(next(graphs(serde.parse(smaller))).tensor(part.found).name) for part in shared] == [
         text(net.tiny.graph.tensors[operators[1].inputs[2]].name)
     ]
+    assert_same(net, content, smaller)
+
+
+def test_features_of_a_fully_connected_operator_may_be_several_positions():
+    """It reads an image as one row."""
+    net = Network()
+    x = net.conv(net.source, 16, 1, dead=range(6), relu=True)
+    net.shape[x] = (1, 6 * 6 * 16)
+    content, smaller, found = cut(net.finished(net.dense(x, 6)))
+    assert kept(found, "CONV_2D") == (16, 10)
+    (layer,) = (each for each in found.layers if each.operator == "FULLY_CONNECTED")
+    assert (layer.outputs, layer.inputs) == ((6, 6), (16, 10))
     assert_same(net, content, smaller)
 
 
@@ -395,11 +422,12 @@ def test_inputs_of_the_graph_keep_their_channels():
     assert not cut(net.finished(net.conv(net.source, 6, 1, unread=(1, 2))))[2].slices
 
 
-def test_weights_that_are_not_finite_keep_their_channels():
+@pytest.mark.parametrize("position", [1, 2], ids=["kernel", "bias"])
+def test_weights_that_are_not_finite_keep_their_channels(position):
     net = Network("float32")
     x = net.conv(net.source, 16, 1, dead=range(6))
     y = net.conv(x, 6, 1)
-    buffer = net.tiny.graph.tensors[net.tiny.graph.operators[1].inputs[1]].buffer
+    buffer = net.tiny.graph.tensors[net.tiny.graph.operators[1].inputs[position]].buffer
     net.tiny.model.buffers[buffer].data.view(np.float32)[3] = np.inf
     assert not cut(net.finished(y))[2].slices
 

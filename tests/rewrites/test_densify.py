@@ -5,6 +5,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from helpers import tiny_models
+from helpers.channel_models import Network
 from tflite_sparse.codecs import csr, search
 from tflite_sparse.codecs.layout import Layout
 from tflite_sparse.flatbuffer import serde
@@ -199,6 +200,29 @@ def test_undo_joins_what_several_densifies_make_of_one_constant():
     last.inputs = np.array([last.inputs[0], twin, last.inputs[2]], np.int32)
     assert densify.undo(graph) == [sparse]
     assert [int(operator.inputs[1]) for operator in graph.operators] == [sparse, sparse]
+
+
+def test_undo_takes_every_constant_that_is_sparse():
+    net = Network()
+    model = net.finished(net.conv(net.conv(net.source, 16, 1), 16, 1))
+    graph = next(graphs(serde.parse(tiny_models.to_bytes(model))))
+    kernels = [int(operator.inputs[1]) for operator in graph.operators]
+    for index in kernels:
+        encoded = csr.encode(
+            graph.constant(index),
+            Layout((16, 1, 1, 8 if index == kernels[0] else 16), (0, 1, 2, 3), (False, False, False, True)),
+        )
+        densify.apply(graph, index, encoded, graph.uses()[index])
+    assert densify.undo(graph) == kernels
+    assert tiny_models.operator_names(graph.model) == ["CONV_2D"] * 2
+    assert [int(operator.inputs[1]) for operator in graph.operators] == kernels
+
+
+def test_a_dense_constant_stays_in_its_buffer():
+    graph = next(graphs(serde.parse(tiny_models.to_bytes(tiny_models.conv2d()))))
+    buffer = graph.model.buffers[graph.tensor(1).buffer]
+    densify.store_dense(graph, 1)
+    assert graph.model.buffers[graph.tensor(1).buffer] is buffer
 
 
 def test_undo_leaves_an_output_of_the_graph():

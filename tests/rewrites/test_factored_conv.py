@@ -3,6 +3,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from helpers import tiny_models
+from helpers.channel_models import Network
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import graphs, shape_of, signature_of
 from tflite_sparse.rewrites import factored_conv as rewrite
@@ -69,7 +70,7 @@ def test_every_small_window_is_exact_or_refused(width, stride, same):
         graph = parsed(model)
         total = max((-(-columns // stride) - 1) * stride + width - columns, 0)
         if same and total % 2:
-            assert "padding along the width is odd" in rewrite.refusal(graph, graph.operators[0])
+            assert rewrite.refusal(graph, graph.operators[0]) == "its padding along the width is odd"
             continue
         values = tiny_models.samples(model, 2)[1:]
         expected = tiny_models.run_here(tiny_models.to_bytes(model), values, RESOLVERS[1])[0]
@@ -119,23 +120,23 @@ def dilated(graph):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (without_options, "no options"),
-        (rank_three, "not of rank 4"),
-        (free_width, "dynamic"),
-        (free_height, "dynamic"),
-        (dilated, "dilated along the width"),
+        (without_options, "it has no options or its input is not of rank 4"),
+        (rank_three, "it has no options or its input is not of rank 4"),
+        (free_width, "a dimension of its input other than the batch is dynamic"),
+        (free_height, "a dimension of its input other than the batch is dynamic"),
+        (dilated, "it is dilated along the width"),
     ],
 )
 def test_refusals(change, words):
     graph = parsed(tiny_models.conv2d((8, 3, 3, 264)))
     assert rewrite.refusal(graph, graph.operators[0]) is None
     change(graph)
-    assert words in rewrite.refusal(graph, graph.operators[0])
+    assert rewrite.refusal(graph, graph.operators[0]) == words
 
 
 def test_groups_are_refused():
     graph = parsed(tiny_models.conv2d((8, 3, 3, 264), groups=2))
-    assert "several groups" in rewrite.refusal(graph, graph.operators[0])
+    assert rewrite.refusal(graph, graph.operators[0]) == "it has several groups"
 
 
 def test_strides_of_the_edit_stay_within_32_bits():
@@ -173,12 +174,23 @@ def test_readers_that_share_a_filter_reshape_it_once():
 def test_undo_gives_the_convolution_back(readers, stride):
     model = tiny_models.conv2d((8, 3, 3, 264), stride=stride, same=False, readers=readers)
     graph = rewritten(model)
-    assert rewrite.undo(graph) == {1: (8, 3, 3, 264)}
+    found = rewrite.undo(graph)
+    assert found == {1: (8, 3, 3, 264)}
+    assert {type(size) for size in found[1]} == {int}
     assert tiny_models.operator_names(graph.model) == ["CONV_2D"] * readers
     for operator in graph.operators:
         assert [int(index) for index in operator.inputs] == [0, 1, 2]
         assert (operator.builtinOptions.strideH, operator.builtinOptions.strideW) == (stride, stride)
     serde.serialize(graph.model)  # strides are integers
+
+
+def test_undo_takes_what_stands_behind_other_convolutions():
+    net = Network(shape=(1, 4, 4, 264))
+    graph = parsed(net.finished(net.conv(net.conv(net.source, 264), 8)))
+    second = graph.operators[1]
+    rewrite.apply(graph, second)
+    assert rewrite.undo(graph) == {int(second.inputs[1]): (8, 1, 1, 264)}
+    assert tiny_models.operator_names(graph.model) == ["CONV_2D"] * 2
 
 
 def of_another_maker(graph):

@@ -161,6 +161,7 @@ def test_a_missing_bias_becomes_zeros():
     np.testing.assert_allclose(bias.quantization.scale, source.quantization.scale * weight.quantization.scale)
     assert not np.any(bias.quantization.zeroPoint)
     assert len(bias.quantization.scale) == 64
+    assert graph.operators[1].inputs.dtype == np.int32
 
 
 def test_a_bias_may_be_the_first_tensor():
@@ -199,6 +200,21 @@ def test_a_free_batch_stays_free():
     assert signature_of(graph.tensor(int(conv.outputs[0]))) == (1, -1, 1, 64)
     assert graph.constant(int(before.inputs[1])).tolist() == [1, -1, 3, 200]
     assert graph.constant(int(after.inputs[1])).tolist() == [-1, 64]
+
+
+@pytest.mark.parametrize(
+    ("signature", "target"),
+    [(None, [-1, 5, 64]), ((-1, 5, 64), [-1, 5, 64]), ((1, -1, 64), [1, -1, 64])],
+    ids=["none", "the first", "the second"],
+)
+def test_one_size_of_the_former_output_is_inferred(signature, target):
+    """The free one, or the first if all are fixed."""
+    model = tiny_models.fully_connected(lead=(1, 5), keep_num_dims=True)
+    if signature is not None:
+        for tensor in (model.subgraphs[0].tensors[index] for index in (0, 3)):
+            tensor.shapeSignature = np.array([*signature[:2], tensor.shape[-1]], np.int32)
+    graph = rewritten(model)
+    assert graph.constant(int(graph.operators[2].inputs[1])).tolist() == target
 
 
 def test_an_announced_shape_is_never_empty():
@@ -257,21 +273,21 @@ def unknown_rank(graph):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (shuffled, "shuffled"),
-        (without_options, "shuffled"),
-        (second_output, "more than one output"),
+        (shuffled, "its weights are in a shuffled format"),
+        (without_options, "its weights are in a shuffled format"),
+        (second_output, "it has more than one output"),
         (two_free_sizes, "more than one dimension of its output is dynamic"),
-        (float_input, "not int8 throughout"),
-        (float_output, "not int8 throughout"),
-        (float_weight, "not int8 throughout"),
-        (unknown_rank, "rank of its input is unknown"),
+        (float_input, "it is not int8 throughout"),
+        (float_output, "it is not int8 throughout"),
+        (float_weight, "it is not int8 throughout"),
+        (unknown_rank, "the rank of its input is unknown"),
     ],
 )
 def test_refusals(change, words):
     graph = parsed(tiny_models.fully_connected())
     assert rewrite.refusal(graph, graph.operators[0]) is None
     change(graph)
-    assert words in rewrite.refusal(graph, graph.operators[0])
+    assert rewrite.refusal(graph, graph.operators[0]) == words
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -298,6 +314,16 @@ def test_undo_keeps_a_bias_that_was_there():
         graph.store(graph.tensor(index), np.full(64, value, np.int32))
         rewrite.undo(graph)
         assert int(graph.operators[0].inputs[2]) == index
+
+
+@pytest.mark.parametrize("left_out", [True, False])
+def test_undo_takes_a_convolution_without_a_bias(left_out):
+    graph = rewritten(tiny_models.fully_connected(bias=False))
+    source, weight, _ = graph.operators[1].inputs
+    graph.operators[1].inputs = np.array([source, weight, *([-1] if left_out else [])], np.int32)
+    graph.subgraph.tensors[-1].name = None  # what -1 must not stand for
+    rewrite.undo(graph)
+    assert graph.operators[0].inputs.tolist()[1:] == [1, *([-1] if left_out else [])]
 
 
 def test_undo_takes_the_scale_of_the_constant_behind_a_densify():
@@ -350,6 +376,10 @@ def wider_output(graph):
     graph.tensor(int(graph.operators[1].outputs[0])).shape = np.array([1, 1, 2, 32], np.int32)
 
 
+def of_rank_three(graph):
+    graph.tensor(1).shape = np.array([64, 3, 200], np.int32)
+
+
 def another_type(graph):
     graph.tensor(1).type = schema.TensorType.UINT8
 
@@ -382,6 +412,7 @@ def read_twice(graph):
         wider_image,
         several_images,
         wider_output,
+        of_rank_three,
         another_type,
         named_before,
         named_after,

@@ -102,6 +102,18 @@ def test_a_sparse_file_is_decoded_first(tmp_path):
     assert (weights(serde.read(shared))[2] == weights(serde.read(tmp_path / "direct.tflite"))[2]).all()
 
 
+@pytest.mark.parametrize(
+    ("scales", "axis", "squares"),
+    [([0.5], 0, [[1] * 3] * 2), ([0.5], 3, [[1] * 3] * 2), ([2, 1], 0, [[1] * 3, [0.25] * 3]), ([1, 2, 4], 1, None)],
+)
+def test_the_largest_scale_counts_as_1(scales, axis, squares):
+    """Of one scale the axis has no meaning."""
+    tensor = schema.TensorT()
+    tensor.quantization = tiny_models.quantization(np.float32(scales) / 1000, axis=axis)
+    found = shared_values._importance(tensor, np.zeros((2, 3), np.int8))
+    np.testing.assert_allclose(found, [[1 / 16, 1 / 4, 1]] * 2 if squares is None else squares, rtol=1e-6)
+
+
 def with_zeros(shape, zeros):
     """A model of int8 weights with so many zeros, anywhere, and of many values else."""
     size = int(np.prod(shape))

@@ -144,6 +144,7 @@ def test_undo_gives_back_all_that_the_file_said(name):
         assert sparse_operator.is_present(next(graphs(model)))
         assert contents(model) != before
         assert undone(model) == [[1]]
+        assert all(operator.customOptions is None for operator in next(graphs(model)).operators)
         assert contents(serde.parse(serde.serialize(model))) == before
 
 
@@ -183,6 +184,15 @@ def test_undo_takes_stream_and_parameters_that_nothing_reads_from_the_file():
     assert graph.tensor(parameters).buffer > 1
     sparse_operator.undo(graph)
     assert graph.tensor(parameters).buffer == 0
+
+
+def test_undo_leaves_parameters_that_are_an_output():
+    model = applied(parsed(conv_without_bias()), Kernel.PAIR_DELTA8)
+    graph = next(graphs(model))
+    parameters = int(graph.operators[0].inputs[2])
+    graph.subgraph.outputs = np.array([*graph.subgraph.outputs, parameters], np.int32)
+    sparse_operator.undo(graph)
+    assert graph.tensor(parameters).buffer > 1
 
 
 def test_graphs_share_the_operator_code():
@@ -271,25 +281,37 @@ def test_the_overhead_is_what_the_file_grows_by_beside_the_weights():
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda graph: setattr(graph.tensor(0), "type", schema.TensorType.INT16), "other types than int8"),
-        (lambda graph: setattr(graph.tensor(1).quantization, "zeroPoint", np.array([1])), "a zero point other than 0"),
+        (
+            lambda graph: setattr(graph.tensor(0), "type", schema.TensorType.INT16),
+            "it is read or yielded with other types than int8",
+        ),
+        (
+            lambda graph: setattr(graph.tensor(1).quantization, "zeroPoint", np.array([1])),
+            "it has no scale, or a zero point other than 0",
+        ),
         (
             lambda graph: setattr(
                 graph.operators[0].builtinOptions,
                 "fusedActivationFunction",
                 schema.ActivationFunctionType.TANH,
             ),
-            "fused activation",
+            "its fused activation is one that TensorFlow Lite Micro does not have",
         ),
-        (lambda graph: setattr(graph.operators[0], "inputs", np.array([0, 1, 3])), "no int32 constant"),
-        (lambda graph: setattr(graph.tensor(0), "shape", np.array([1, 9, 12, 16])), "in groups"),
-        (lambda graph: setattr(graph.tensor(1), "shapeSignature", np.array([16, 3, 3, 8])), "signature of its shape"),
+        (lambda graph: setattr(graph.operators[0], "inputs", np.array([0, 1, 3])), "its bias is no int32 constant"),
+        (
+            lambda graph: setattr(graph.tensor(0), "shape", np.array([1, 9, 12, 16])),
+            "it is a convolution in groups",
+        ),
+        (
+            lambda graph: setattr(graph.tensor(1), "shapeSignature", np.array([16, 3, 3, 8])),
+            "it has a signature of its shape, which a stream of weights has no place for",
+        ),
     ],
 )
 def test_what_kernels_do_not_take_is_refused(spoil, words):
     graph, index, uses = only(parsed(conv()))
     spoil(graph)
-    assert words in sparse_plan.refusal(graph, index, uses)
+    assert sparse_plan.refusal(graph, index, uses) == words
 
 
 def test_other_readers_are_refused():
@@ -338,6 +360,15 @@ def test_a_damaged_operator_is_an_error_that_names_the_tensor(name):
     with pytest.raises(FlatbufferError, match=words) as told:
         undone(damaged(spoil))
     assert "weight" in str(told.value)
+
+
+def test_an_operator_without_options_is_damaged():
+    """A tensor without a name goes by its number."""
+    (graph,) = graphs(applied(parsed(conv()), Kernel.PAIR_DELTA8))
+    graph.operators[0].customOptions = None
+    graph.tensor(1).name = None
+    with pytest.raises(FlatbufferError, match=r"tensor '1', read by .* options take 0 bytes"):
+        sparse_operator.operators(graph)
 
 
 @pytest.mark.parametrize("inputs", [[0, 1], [0, 1, -1], [0, 1, 2, 2, 2]])
@@ -431,14 +462,13 @@ def test_a_bias_that_is_no_vector_stays(shape):
     assert sparse_plan.refusal(graph, weights, graph.uses()[weights]) == "its bias is no vector"
 
 
-def test_streams_that_announce_more_weights_than_a_file_may_hold_are_refused(monkeypatch):
-    model = tiny_models.fully_connected((24, 64))
-    graph = next(graphs(model))
-    (operator,) = (each for each in graph.operators if graph.operator_name(each) == "FULLY_CONNECTED")
-    weights = int(operator.inputs[1])
+@pytest.mark.parametrize("readers", [1, 2])
+def test_streams_that_announce_more_weights_than_a_file_may_hold_are_refused(readers, monkeypatch):
+    graph = next(graphs(tiny_models.fully_connected((24, 64), readers=readers)))
+    weights = int(graph.operators[0].inputs[1])
     sparse_operator.apply(graph, weights, graph.uses()[weights], Kernel.ROW_INDEX8)
-    monkeypatch.setattr(sparse_operator, "DENSE_BYTES_IN_ANY_FILE", 24 * 64)
-    assert len(sparse_operator.operators(graph)) == 1
-    monkeypatch.setattr(sparse_operator, "DENSE_BYTES_IN_ANY_FILE", 24 * 64 - 1)
+    monkeypatch.setattr(sparse_operator, "DENSE_BYTES_IN_ANY_FILE", readers * 24 * 64)
+    assert len(sparse_operator.operators(graph)) == readers
+    monkeypatch.setattr(sparse_operator, "DENSE_BYTES_IN_ANY_FILE", readers * 24 * 64 - 1)
     with pytest.raises(FlatbufferError, match="such weights take more than"):
         sparse_operator.operators(graph)

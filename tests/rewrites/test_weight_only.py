@@ -54,6 +54,13 @@ def test_outputs_are_those_of_the_rounded_weights_and_sparse_equals_dense(name, 
     pair.check_same(values)
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_scales_are_those_of_output_channels(name):
+    tensor = weight_of(rewritten(MODELS[name]())[1])[1]
+    axis = CHANNEL_AXES[name]
+    assert (tensor.quantization.quantizedDimension, len(tensor.quantization.scale)) == (axis, tensor.shape[axis])
+
+
 def test_a_weight_that_others_read_stays():
     count, model = rewritten(tiny_models.conv2d())  # int8 already
     assert count == 0

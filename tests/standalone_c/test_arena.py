@@ -49,7 +49,8 @@ def test_a_view_lies_in_its_input_and_keeps_it_alive():
 
 
 def test_what_no_step_touches_takes_no_memory():
-    assert arena.plan(program([16, 16, 4096], [step([0], [1])], [1])).nbytes == 32
+    found = arena.plan(program([16, 16, 4096], [step([0], [1])], [1]))
+    assert (found.nbytes, found.offsets[2]) == (32, 0)
 
 
 def test_scratch_lies_beside_what_its_step_reads_and_yields():
@@ -60,10 +61,10 @@ def test_scratch_lies_beside_what_its_step_reads_and_yields():
 
 def test_outputs_stay_to_the_end_and_inputs_are_there_from_the_beginning():
     steps = [step([0], [1]), step([0], [2]), step([2], [3])]
-    made = Program(tuple(map(value, [16, 32, 32, 32, 48])), tuple(steps), (0, 4), (1, 3), ("x", "z"), ("y", "w"), True)
+    made = Program(tuple(map(value, [16, 32, 32, 32, 64])), tuple(steps), (0, 4), (1, 3), ("x", "z"), ("y", "w"), True)
     found = arena.plan(made)
     assert len({found.offsets[each] for each in (1, 2, 3)}) == 3
-    assert found.nbytes == 16 + 32 + 48  # what the first step reads and yields lies beside the input that nothing reads
+    assert found.nbytes == 16 + 32 + 64  # what the first step reads and yields lies beside the input that nothing reads
     assert found.scratch == (0, 0, 0)
 
 
@@ -76,6 +77,13 @@ def test_memory_is_taken_over_only_where_no_name_of_it_is_read_later():
     steps = [step([0], [1]), step([1], [2], view=True), step([1], [3], in_place=(0,)), step([2, 3], [4])]
     found = arena.plan(program([16, 64, 64, 64, 16], steps, [4]))
     assert found.offsets[3] != found.offsets[1] == found.offsets[2]
+
+
+@pytest.mark.parametrize("outputs", [[3], [2, 3]])
+def test_a_view_that_no_step_reads_keeps_memory_only_as_an_output(outputs):
+    steps = [step([0], [1]), step([1], [2], view=True), step([1], [3], in_place=(0,))]
+    found = arena.plan(program([16, 64, 64, 64], steps, outputs))
+    assert (found.offsets[3] == found.offsets[2]) is (outputs == [3])
 
 
 def test_the_first_input_that_may_be_overwritten_is():

@@ -78,6 +78,7 @@ class Runtimes:
 
     def inputs(self, reference, signature, *, find_sizes, progress):
         assert find_sizes
+        assert progress is not None
         shape = (1, {"small": 16, "large": 32}.get(signature, 8))
         return [InputDetails(signature or "x", shape, np.dtype(np.int8), 0.05, -3, shape=shape)]
 
@@ -116,6 +117,7 @@ def runtime(tmp_path, monkeypatch):
             assert (file, reference) == (found.file, found.reference)
             assert bool(slices) == (found.kept is not None)  # those of the cut
             assert folder.is_dir()
+            assert not (folder / "opened").exists()
             self.signature = signature
 
         def first_difference(self, form, sample):
@@ -206,7 +208,7 @@ def test_the_first_other_runtime_that_runs_the_plain_reference_is_compared(
     monkeypatch.setattr(runtime, "open", lambda path, folder: Subject(path, plain, Subject.of(path).model))
     report = runtime.verify()
     (found,) = report.across
-    assert (found.runtime, found.beside, found.unavailable) == ("second", beside, unavailable)
+    assert (found.runtime, found.beside, found.gate, found.unavailable) == ("second", beside, True, unavailable)
     assert (found.explained, found.samples) == ((None, 0) if unavailable else (True, SAMPLES))
     assert report.passed
     tried = ["other", "another"][: max(len(refused), 1) if unavailable else len(refused) + 1]
@@ -340,6 +342,7 @@ def test_outputs_vary_where_one_of_them_does_on_one_sample(place, runtime):
     report = runtime.verify()
     assert report.passed
     assert [check.outputs_vary for check in report.runtimes] == [place is not None] * 4
+    assert [check.distinct_outputs for check in report.runtimes] == [1 if place is None else 2] * 4
     assert [form for _, form, _ in runtime.localised] == ([] if place is not None else list(EVERY))
 
 

@@ -146,7 +146,7 @@ def _cheapest_splits(
     inner = [1]
     for level in range(1, depth + 1):
         inner.append(2 * inner[-1] - int(leaves[level]))
-    ends = np.append(np.searchsorted(lengths, np.arange(depth + 1)), lengths.size)
+    ends = np.searchsorted(lengths, np.arange(depth + 2))
     nothing = np.zeros((3, 1), np.int64)
     sums = [nothing] * (depth + 1)  # cost, entries, look-ups of the tables that start at the first k inner nodes
     splits: list[np.ndarray] = [np.zeros(0, np.int64)] * depth

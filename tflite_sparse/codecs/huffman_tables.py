@@ -35,7 +35,7 @@ def write(code: Code, codewords: np.ndarray, entries: Entries) -> tuple[int, np.
             distance = begin - (begins[parent] + entry)
             tables[parent][entry] = ((bits - 1) << entries.count_shift) | distance
         # At each depth the leaves come first: the prefix of a node is its position behind them.
-        prefix = (int(leaves[depth]) + place + _ended_prefixes(leaves, depth)) if depth else 0
+        prefix = int(leaves[depth]) + place + _ended_prefixes(leaves, depth)
         prefixes = (prefix << bits) + np.arange(1 << bits)
         end = depth + bits
         behind = int(leaves[end]) + _ended_prefixes(leaves, end)  # prefixes from here on are inner nodes

@@ -68,8 +68,6 @@ _RELU = {
 def analyse(found: Analysis) -> None:
     """Fill in an analysis, operator by operator in execution order."""
     for operator in found.graph.operators:
-        if int(next(iter(indices(operator.outputs)), -1)) in found.constants.rebuilt:
-            continue
         entry = _ENTRIES.get(found.graph.operator_name(operator))
         edits = len(found.edits)
         if entry is None or not entry.takes(operator) or not entry.analyse(found, operator):
