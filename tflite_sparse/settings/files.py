@@ -50,7 +50,7 @@ class EncodeSettings(TargetSettings, WrittenFileSettings):
     shared_values: Annotated[SharedCount | None, Flag(metavar="N")] = Field(
         None,
         description="Let the kept int8 weights of each pruned tensor share N values. Zeros stay. Outputs change: "
-        "measure the accuracy, or use export.",
+        "measure the accuracy, or use export, which has samples and can choose N.",
     )
 
 
