@@ -320,15 +320,21 @@ def test_constants_pass_only_where_the_scale_stays(form, expected):
     assert gone(net.finished(reading(net, x)))[1] == expected
 
 
-@pytest.mark.parametrize(("stored", "expected"), [(11, 0), (12, 6), (15, 6)])
-def test_ties_of_a_product_are_those_of_all_three_scales(stored, expected):
-    """0.22 squared is 24.39 steps, 0.3 squared 45.36: the multiplier of 0.2 makes a tie 0.126 wide."""
+def holding(stored):
+    """A network, and a tensor of steps of 0.02 whose dead channels hold so many of them."""
     net = Network()
     x = net.conv(net.source, MANY, 1, dead=SOME)
     net.tiny.graph.tensors[x].quantization = quantization(0.02)
     bias = net.tiny.graph.tensors[net.tiny.graph.operators[0].inputs[2]]
     values = np.round(stored * 0.02 / bias.quantization.scale).astype(np.int32)
     net.tiny.model.buffers[bias.buffer].data = values.view(np.uint8)
+    return net, x
+
+
+@pytest.mark.parametrize(("stored", "expected"), [(11, 0), (12, 6), (15, 6)])
+def test_ties_of_a_product_are_those_of_all_three_scales(stored, expected):
+    """0.22 squared is 24.39 steps, 0.3 squared 45.36: the multiplier of 0.2 makes a tie 0.126 wide."""
+    net, x = holding(stored)
     y = net.binary(x, x, "MUL")
     net.tiny.graph.tensors[y].quantization = quantization(0.0004 / 0.2016)
     assert gone(net.finished(reading(net, y)))[1] == expected
@@ -337,12 +343,7 @@ def test_ties_of_a_product_are_those_of_all_three_scales(stored, expected):
 @pytest.mark.parametrize(("stored", "found"), [(11, [2]), (12, []), (13, []), (14, [3])])
 def test_ties_of_a_change_of_scale_are_those_of_both(stored, found):
     """From steps of 0.02 to steps of 0.1, which makes a tie 0.126 wide."""
-    net = Network()
-    x = net.conv(net.source, MANY, 1, dead=SOME)
-    net.tiny.graph.tensors[x].quantization = quantization(0.02)
-    bias = net.tiny.graph.tensors[net.tiny.graph.operators[0].inputs[2]]
-    values = np.round(stored * 0.02 / bias.quantization.scale).astype(np.int32)
-    net.tiny.model.buffers[bias.buffer].data = values.view(np.uint8)
+    net, x = holding(stored)
     y = net.like(x)
     net.tiny.graph.tensors[y].quantization = quantization(0.1)
     net.append(CODE.QUANTIZE, [x], [y], OPTIONS.QuantizeOptions, schema.QuantizeOptionsT())

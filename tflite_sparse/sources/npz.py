@@ -33,14 +33,13 @@ def read(path: Path) -> dict[str, np.ndarray]:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
             packed = sum(entry.compress_size for entry in archive.infolist())
-        if size > MAX_BYTES:
-            raise DataError(f"{path} unpacks to {size / 1e9:.1f} GB; the limit is {MAX_BYTES / 1e9:.0f} GB.")
-        if inflates(size, packed, _UNSUSPICIOUS_BYTES, _MOST_INFLATION):
-            raise DataError(
-                f"{path} unpacks to {size / 1e9:.1f} GB, {size // max(packed, 1)} times its size, as a zip bomb does. "
-                "If you trust it, save the arrays with np.savez, uncompressed."
-            )
-        with zipfile.ZipFile(path) as archive:
+            if size > MAX_BYTES:
+                raise DataError(f"{path} unpacks to {size / 1e9:.1f} GB; the limit is {MAX_BYTES / 1e9:.0f} GB.")
+            if inflates(size, packed, _UNSUSPICIOUS_BYTES, _MOST_INFLATION):
+                raise DataError(
+                    f"{path} unpacks to {size / 1e9:.1f} GB, {size // max(packed, 1)} times its size, as a zip bomb "
+                    "does. If you trust it, save the arrays with np.savez, uncompressed."
+                )
             plain = {_name(entry): _member(archive, entry) for entry in archive.infolist()}
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] if array is None else array for name, array in plain.items()}

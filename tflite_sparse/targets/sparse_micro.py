@@ -117,9 +117,7 @@ class SparseMicro:
             for use in uses
         ]
         dense = sum(operator_costs.of_dense(graph, use.operator, values, self._costs) for use in uses)
-        for way in self._within(self._room_of(graph, uses), shape, self._taking(graph, uses, pixels, values)):
-            if not _pays(way, shape, values):
-                continue
+        for way in self._within(self._room_of(graph, uses), shape, self._taking(graph, uses, shape, pixels, values)):
             nbytes = stream.nbytes(way.kernel, shape, values.reshape(shape.shape), way.tables) + overhead
             instructions = sum(
                 self._costs.of_kernel(way.kernel, sparse_plan.filter_of(graph, use.operator), values, each, way.tables)
@@ -128,15 +126,18 @@ class SparseMicro:
             offer = Offer(way.kernel.words, nbytes, overhead, _Edit(graph, tensor_index, tuple(uses), way))
             yield Computed(offer, way.kernel, instructions, dense)
 
-    def _taking(self, graph: Graph, uses: Sequence[Use], pixels: Sequence[Pixels], values: np.ndarray) -> list[_Way]:
-        """The kernels that take these weights, with one table and, of shared values, with more."""
-        return [
+    def _taking(
+        self, graph: Graph, uses: Sequence[Use], shape: Filter, pixels: Sequence[Pixels], values: np.ndarray
+    ) -> list[_Way]:
+        """The kernels that take these weights and pay, with one table and, of shared values, with more."""
+        ways = (
             _Way(kernel, tables)
             for kernel in self._costs.kernels
             if all(work.suits(kernel, each) for each in pixels)
             and sparse_plan.weights_refusal(graph, uses, values, kernel) is None
             for tables in range(1, (MAX_TABLES if kernel in SHARED_KERNELS else 1) + 1)
-        ]
+        )
+        return [way for way in ways if _pays(way, shape, values)]
 
     def _within(self, room: int, shape: Filter, ways: Sequence[_Way]) -> list[_Way]:
         """Those whose scratch memory fits; where none does, those that take least."""
@@ -166,6 +167,7 @@ class _Edit:
 
 
 def _pays(way: _Way, shape: Filter, values: np.ndarray) -> bool:
+    """Whether symbols of 7 bits, if the kernel has them, are few enough beside the kept weights."""
     if way.kernel != Kernel.ROW_SHARED7:
         return True
     symbols = stream.entries(way.kernel, shape, values.reshape(shape.shape), way.tables)
