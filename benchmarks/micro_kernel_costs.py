@@ -120,12 +120,18 @@ def fit_standalone(cpu: MicroCpu, layers: list[LayerShape]) -> tuple[dict[str, l
     found, worst = {}, 0.0
     for loops in dense_work.every_loops(frozenset(extensions(cpu))):
         in_c = [*layers[:: 1 if loops == USUAL else 2], *FIRST_LAYERS, *ODD_LAYERS]
+        in_c = [each for each in in_c if not has_tiles(each, loops)]
         kinds, error = fit_dense(in_c, standalone_layers.counts(cpu, in_c, loops), work_of_standalone(cpu, loops))
         suffix = loops.suffix(frozenset(extensions(cpu)))
         found |= {f"{kind}{suffix}": each for kind, each in kinds.items()}
         worst = max(worst, error)
         print(f"  {cpu} dense{suffix.lower()}: {len(in_c)} layers, within {error:.1%}")
     return found, worst
+
+
+def has_tiles(layer: LayerShape, loops: Loops) -> bool:
+    """Whether a function of its own computes it, which is fitted among the others."""
+    return dense_work.has_tiles(filter_of(layer), Pixels(1, *layer.output_size), loops)
 
 
 def fit_dense(

@@ -1,7 +1,11 @@
-"""Random operators of generated C, neither CONV_2D nor FULLY_CONNECTED, of sizes that microcontrollers run."""
+"""Random operators of generated C of sizes that microcontrollers run.
+
+Of CONV_2D only what has a function of its own, and no FULLY_CONNECTED.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -43,11 +47,17 @@ class _Windows:
         return {"padding": self.padding, "strideH": self.strides[0], "strideW": self.strides[1]}
 
 
-def _windows(rng: np.random.Generator, sides: tuple[tuple[int, int], ...], *, is_dilated: bool = False) -> _Windows:
+def _windows(
+    rng: np.random.Generator,
+    sides: tuple[tuple[int, int], ...],
+    *,
+    is_dilated: bool = False,
+    strides: tuple[int, ...] = (1, 1, 2),
+) -> _Windows:
     padding = int(rng.choice([schema.Padding.SAME, schema.Padding.VALID]))
     filter_size = sides[int(rng.integers(len(sides)))]
     dilations = (2, 2) if is_dilated and rng.random() < 1 / 4 else (1, 1)
-    stride = 1 if max(dilations) > 1 else int(rng.choice([1, 1, 2]))
+    stride = 1 if max(dilations) > 1 else int(rng.choice(strides))
     reach = [(side - 1) * dilation + 1 for side, dilation in zip(filter_size, dilations, strict=True)]
     image = (_size(rng, max(reach)), _size(rng, max(reach)))
     out = [
@@ -111,6 +121,27 @@ def _depthwise_any(rng: np.random.Generator) -> Operator:
     if rng.random() < 1 / 3:  # what 3x3 filters without loops of their own take
         return _depthwise(rng, ((3, 3),), (2, 3), is_dilated=True)
     return _depthwise(rng, ((5, 5), (2, 2), (1, 3), (3, 1), (10, 4), (4, 2)), (1, 1, 2), is_dilated=True)
+
+
+def _tiled(rng: np.random.Generator) -> Operator:
+    """One channel and a filter of 3x3."""
+    windows = _windows(rng, ((3, 3),), strides=(1,))
+    while min(windows.out) == 1:
+        windows = _windows(rng, ((3, 3),), strides=(1,))
+    outputs = _channels(rng, math.prod(windows.out))
+    inputs, y = _weighted(rng, (outputs, 3, 3, 1), 0, _value((1, *windows.image, 1)), (1, *windows.out, outputs))
+    return Operator("CONV_2D", inputs, [y], 3, {**windows.options, "fusedActivationFunction": _activation(rng)})
+
+
+def _tiled_pool(rng: np.random.Generator) -> Operator:
+    """The same, and the largest of each 2x2 outputs."""
+    conv = _tiled(rng)
+    (y,) = conv.outputs
+    _, height, width, channels = y.shape
+    small = _value((1, height // 2, width // 2, channels), y.scale, y.zero_point)
+    sizes = dict.fromkeys(("strideH", "strideW", "filterHeight", "filterWidth"), 2)
+    pool = Operator("MAX_POOL_2D", [y], [small], 2, {"padding": schema.Padding.VALID, **sizes})
+    return dataclasses.replace(conv, then=pool)
 
 
 def _transpose_conv(rng: np.random.Generator) -> Operator:
@@ -248,7 +279,7 @@ def _dequantize(rng: np.random.Generator) -> Operator:
 
 
 _MAKERS: tuple[Callable[[np.random.Generator], Operator], ...] = (
-    *(_depthwise_3x3, _depthwise_3x3, _depthwise_any, _depthwise_any, _transpose_conv),
+    *(_tiled, _tiled_pool, _depthwise_3x3, _depthwise_3x3, _depthwise_any, _depthwise_any, _transpose_conv),
     *(_pool("MAX_POOL_2D"), _pool("MAX_POOL_2D"), _pool("AVERAGE_POOL_2D"), _mean),
     *(_binary("ADD", 0.2), _binary("SUB", 0.2), _binary("MUL", 0.02), _prelu),
     *(_unary("LOGISTIC", (1 / 256, -128)), _softmax),

@@ -32,13 +32,17 @@ class Constant:
 
 @dataclass(frozen=True)
 class Operator:
-    """An operator: inputs are activations, constants or None where one is left out; options are fields of its table."""
+    """An operator: inputs are activations, constants or None where one is left out; options are fields of its table.
+
+    ``then`` reads its first output in the place of an input of its own.
+    """
 
     name: str
     inputs: list[Activation | Constant | None]
     outputs: list[Activation]
     version: int = 1
     options: dict[str, object] = field(default_factory=dict)
+    then: Operator | None = None
 
     @property
     def activations(self):
@@ -52,14 +56,17 @@ def one_operator(name, inputs, outputs, *, version=1, **options):
 
 
 def side_by_side(operators):
-    """A model of operators that share nothing, each with inputs and outputs of its own."""
+    """A model of operators that share nothing, each with inputs and outputs of its own, but for those of ``then``."""
     tiny = Tiny()
     ports, ends = [], []
     for each in operators:
-        numbers = [_input(tiny, ports, one) for one in each.inputs]
-        own = [_activation(tiny, "y", one) for one in each.outputs]
-        kind, table = _options(each)
-        tiny.operator(getattr(schema.BuiltinOperator, each.name), each.version, numbers, own, kind, table)
+        first, own = [_input(tiny, ports, each.inputs[0])], []
+        while each is not None:
+            numbers = [*first, *(_input(tiny, ports, one) for one in each.inputs[1:])]
+            own = [_activation(tiny, "y", one) for one in each.outputs]
+            kind, table = _options(each)
+            tiny.operator(getattr(schema.BuiltinOperator, each.name), each.version, numbers, own, kind, table)
+            first, each = own[:1], each.then
         ends += own
     return tiny.finished(ports, ends)
 

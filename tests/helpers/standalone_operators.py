@@ -19,7 +19,7 @@ import numpy as np
 
 from helpers import tiny_models
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.standalone_c import core, reader
+from tflite_sparse.standalone_c import core, pooling, reader
 from tflite_sparse.standalone_c.program import Table
 
 SOURCES = Path(__file__).resolve().parents[2] / "tflite_sparse" / "micro_kernels" / "standalone"
@@ -58,22 +58,24 @@ def block(content):
     address = libc.malloc(len(content))
     ctypes.memmove(address, content, len(content))
     return address
+def struct_of(fields, own):
+    kinds = []
+    for place, (ctype, count, _) in enumerate(fields):
+        kind = ctypes.c_void_p if ctype == "*" else getattr(ctypes, ctype)
+        kinds.append((f"f{place}", kind * count if count else kind))
+    params = type("Params", (ctypes.Structure,), {"_fields_": kinds})()
+    for place, (ctype, count, content) in enumerate(fields):
+        if ctype == "*":
+            own.append(block(content))
+            content = own[-1]
+        setattr(params, f"f{place}", tuple(content) if count else content)
+    return params
 def answer(job):
     values, calls, outputs = job
     memory = [block(content) for content in values]
-    for function, fields, operands, scratch in calls:
-        kinds = []
-        for place, (ctype, count, _) in enumerate(fields):
-            kind = ctypes.c_void_p if ctype == "*" else getattr(ctypes, ctype)
-            kinds.append((f"f{place}", kind * count if count else kind))
-        params = type("Params", (ctypes.Structure,), {"_fields_": kinds})()
+    for function, structs, operands, scratch in calls:
         own = []
-        for place, (ctype, count, content) in enumerate(fields):
-            if ctype == "*":
-                own.append(block(content))
-                content = own[-1]
-            setattr(params, f"f{place}", tuple(content) if count else content)
-        arguments = [ctypes.byref(params)]
+        arguments = [ctypes.byref(struct_of(fields, own)) for fields in structs]
         for operand in operands:
             if isinstance(operand, bytes):
                 own.append(block(operand))
@@ -139,7 +141,7 @@ def by_c(model, inputs, cpu="generic", *, in_place=False):
 
     ``in_place``: an operator that allows it writes over its input.
     """
-    program = reader.read(serde.parse(tiny_models.to_bytes(model)), core.of(cpu))
+    program = pooling.fused(reader.read(serde.parse(tiny_models.to_bytes(model)), core.of(cpu)))
     values = [bytes([90]) * value.nbytes for value in program.values]
     for number, array in zip(program.inputs, inputs, strict=True):
         values[number] = np.ascontiguousarray(array).tobytes()
@@ -159,13 +161,18 @@ def by_c(model, inputs, cpu="generic", *, in_place=False):
     ]
 
 
-def _call(call, step, places):
-    declared = structs()[call.struct.name]
-    assert [name for name, *_ in declared][: len(call.struct.fields)] == [name for name, _ in call.struct.fields]
+def _fields(struct):
+    declared = structs()[struct.name]
+    assert [name for name, *_ in declared][: len(struct.fields)] == [name for name, _ in struct.fields]
     fields = []
-    for (_, ctype, count), (_, field) in zip(declared, call.struct.fields, strict=False):
+    for (_, ctype, count), (_, field) in zip(declared, struct.fields, strict=False):
         content = _CONSTANTS[field] if isinstance(field, str) else field
         fields.append((ctype, count, field.values.tobytes() if isinstance(field, Table) else content))
+    return fields
+
+
+def _call(call, step, places):
+    fields = [_fields(struct) for struct in (call.struct, call.pool) if struct is not None]
     operands = [
         operand.of.values.tobytes() if isinstance(operand.of, Table) else (places[operand.of], operand.offset)
         for operand in call.operands
@@ -206,6 +213,7 @@ def _c():
 def _library():
     """A folder with the operators, compiled; it goes with this process."""
     folder = tempfile.TemporaryDirectory()
-    command = ["gcc", "-std=c99", "-O1", "-fPIC", "-shared", *STRICT, *SANITIZERS, *sorted(SOURCES.glob("*.c"))]
+    sources = [*sorted(SOURCES.glob("*.c")), SOURCES.parent / "tflite_sparse_kernels.c"]
+    command = ["gcc", "-std=c99", "-O1", "-fPIC", "-shared", f"-I{SOURCES.parent}", *STRICT, *SANITIZERS, *sources]
     subprocess.run([*command, "-o", Path(folder.name) / "operators.so"], check=True, capture_output=True, text=True)
     return folder

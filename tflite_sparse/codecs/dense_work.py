@@ -1,4 +1,7 @@
-"""How often the loops of the dense operators of generated C run: ``tfls_conv.c`` and ``tfls_fully_connected.c``."""
+"""How often the loops of the dense operators of generated C run.
+
+Of ``tfls_conv.c``, ``tfls_conv_3x3x1.c`` and ``tfls_fully_connected.c``.
+"""
 
 from __future__ import annotations
 
@@ -108,3 +111,33 @@ def parts(
         ],
         np.float64,
     )
+
+
+TILED = "conv_3x3x1"
+"""The kind of ``tfls_conv_2d_3x3x1``; with a pool behind it, :data:`TILED_POOL`."""
+
+TILED_POOL = f"{TILED}_max_pool"
+TILE_SIDE = 2
+
+
+def has_tiles(shape: Filter, pixels: Pixels, loops: Loops) -> bool:
+    """Whether ``tfls_conv_2d_3x3x1`` computes a convolution, whose scales shift to the right as they usually do."""
+    return (
+        (shape.height, shape.width, shape.channels) == (3, 3, 1)
+        and shape.steps_by_one
+        and not loops.wide
+        and min(pixels.height, pixels.width) >= TILE_SIDE
+    )
+
+
+def tile_parts(outputs: int, batches: int, inner: tuple[int, int], tiles: tuple[int, int]) -> np.ndarray:
+    """How often each part of it runs, float64 (5,): outputs of tiles, tiles, tiles at borders, outputs, once.
+
+    Args:
+        outputs: of a pixel.
+        batches: images.
+        inner: tiles down and across whose inputs lie within the image.
+        tiles: all of them, down and across.
+    """
+    count, within = (batches * down * across for down, across in (tiles, inner))
+    return np.array([count * outputs, count, count - within, outputs, 1], np.float64)

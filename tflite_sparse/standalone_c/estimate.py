@@ -14,6 +14,11 @@ from tflite_sparse.standalone_c.program import Call, Program, Step, Struct
 from tflite_sparse.targets import micro_costs
 from tflite_sparse.targets.micro_costs import Costs
 
+_ROW_BY_ROW = {"tfls_conv_2d_max_pool": "tfls_conv_2d", "tfls_run_max_pool": "tfls_run"}
+"""The functions that compute rows of a convolution and pool them, and the convolution of each."""
+
+_POOL = "tfls_max_pool_2d"
+
 
 def instructions(program: Program, cpu: MicroCpu) -> list[int]:
     """The instructions of each step on a CPU, 0 for a view.
@@ -26,6 +31,8 @@ def instructions(program: Program, cpu: MicroCpu) -> list[int]:
 
 
 def _of_call(step: Step, call: Call, costs: Costs, cpu: MicroCpu) -> int:
+    if call.function in _ROW_BY_ROW:
+        return _row_by_row(step, call, costs, cpu)
     if work.is_known(call):
         found = work.of(call, costs.extensions)
         return costs.of_function(found.kind, found.parts)
@@ -37,6 +44,16 @@ def _of_call(step: Step, call: Call, costs: Costs, cpu: MicroCpu) -> int:
         shape = Filter(params.number("outputs"), 1, 1, params.number("inputs"))
         return costs.of_dense(shape, Pixels(params.number("rows"), 1, 1), loops, is_matrix=True)
     return costs.of_dense(_filter(params), _pixels(params), loops, is_matrix=False)
+
+
+def _row_by_row(step: Step, call: Call, costs: Costs, cpu: MicroCpu) -> int:
+    """Of each row of a pool: the convolution of the rows that it needs, and the pool of these."""
+    assert call.pool is not None
+    rows = min(call.pool.number("filter_h"), call.pool.number("in_h"))
+    conv = Call(_ROW_BY_ROW[call.function], call.struct.with_numbers(batches=1, out_h=rows), call.operands)
+    pool = Call(_POOL, call.pool.with_numbers(batches=1, in_h=rows, out_h=1), call.operands)
+    once = sum(_of_call(step, each, costs, cpu) for each in (conv, pool))
+    return once * call.pool.number("batches") * call.pool.number("out_h")
 
 
 def _sparse(step: Step, params: Struct, costs: Costs, cpu: MicroCpu) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.flatbuffer.types import Model
-from tflite_sparse.standalone_c import arena, cmake, core, header, reader, source
+from tflite_sparse.standalone_c import arena, cmake, core, header, pooling, reader, source
 from tflite_sparse.standalone_c.arena import Arena
 from tflite_sparse.standalone_c.header import Naming
 from tflite_sparse.standalone_c.operators.sparse import SOURCE as SPARSE_KERNELS
@@ -71,7 +71,7 @@ def generate(model: Model, naming: Naming, cpu: MicroCpu) -> Sources:
         FlatbufferError: as :func:`tflite_sparse.standalone_c.reader.read`.
         ExecutionError: as there.
     """
-    program = reader.read(model, core.of(cpu))
+    program = pooling.fused(reader.read(model, core.of(cpu)))
     layout = arena.plan(program)
     made = (
         header.render(program, layout, naming),
@@ -87,7 +87,8 @@ def generate(model: Model, naming: Naming, cpu: MicroCpu) -> Sources:
 def _kernels(program: Program) -> Iterator[tuple[str, bytes]]:
     """The kernel sources that the steps call, and the headers that these include."""
     steps = [step for step in program.steps if not step.is_view]
-    wanted = [*dict.fromkeys(step.header for step in steps), *dict.fromkeys(f"{step.source}.c" for step in steps)]
+    sources = dict.fromkeys(name for step in steps for name in (step.source, *step.others))
+    wanted = [*dict.fromkeys(step.header for step in steps), *(f"{name}.c" for name in sources)]
     seen: set[str] = set()
     used = program.masks
     masks = {f"{SPARSE_KERNELS}.h": used.get("TFLITE_SPARSE_KERNELS", 0), _OPERATORS: used.get("TFLS_LAYOUTS", 0)}

@@ -101,6 +101,10 @@ class Struct:
         assert isinstance(found, Table)
         return found.values
 
+    def with_numbers(self, **numbers: int) -> Struct:
+        """The same with other whole numbers."""
+        return Struct(self.name, tuple((name, numbers.get(name, field)) for name, field in self.fields))
+
     def _field(self, name: str) -> Field:
         return dict(self.fields)[name]
 
@@ -128,6 +132,7 @@ class Call:
         operands: the next arguments: inputs, then outputs.
         outputs: how many of them are outputs.
         takes_scratch: whether scratch memory is the last argument.
+        pool: the parameters of a pool that it computes as well, the second argument; None: it has none.
     """
 
     function: str
@@ -135,6 +140,7 @@ class Call:
     operands: tuple[Operand, ...]
     outputs: int = 1
     takes_scratch: bool = False
+    pool: Struct | None = None
 
     def tables(self) -> Iterator[Table]:
         """The constant arrays that it reads."""
@@ -159,6 +165,7 @@ class Step:
         form: how its weights are stored, in words; empty: it has none.
         kernel: the number of its sparse kernel; 0: it is dense.
         layout: the number of the layout of its dense weights; None: there is one layout.
+        others: C files that its source needs, without their ending.
     """
 
     operator: str
@@ -173,6 +180,7 @@ class Step:
     form: str = ""
     kernel: int = 0
     layout: int | None = None
+    others: tuple[str, ...] = ()
 
     @property
     def is_view(self) -> bool:

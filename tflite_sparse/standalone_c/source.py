@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tflite_sparse.standalone_c import c_text, header
 from tflite_sparse.standalone_c.arena import Arena
 from tflite_sparse.standalone_c.header import Naming
-from tflite_sparse.standalone_c.program import Call, Field, Program, Step, Table, TableKey
+from tflite_sparse.standalone_c.program import Call, Field, Program, Step, Struct, Table, TableKey
 
 _EVERY = {"TFLITE_SPARSE_KERNELS": "0xFFFFFFFFu", "TFLS_LAYOUTS": "3u"}
 """The values of the macros that leave out nothing."""
@@ -67,8 +67,18 @@ def _definitions(place: int, step: Step, names: dict[TableKey, str]) -> Iterator
             if table.key not in names:
                 names[table.key] = f"{own}_{table.role}"
                 yield c_text.array(names[table.key], table.values, aligned=table.aligned)
-        fields = "".join(f"    {_initialiser(field, names)}, /* {key} */\n" for key, field in call.struct.fields)
-        yield f"static const {call.struct.name} {own} = {{\n{fields}}};\n"
+        yield _definition(own, call.struct, names)
+        if call.pool is not None:
+            yield _definition(_pool_name(own), call.pool, names)
+
+
+def _definition(name: str, struct: Struct, names: Mapping[TableKey, str]) -> str:
+    fields = "".join(f"    {_initialiser(field, names)}, /* {key} */\n" for key, field in struct.fields)
+    return f"static const {struct.name} {name} = {{\n{fields}}};\n"
+
+
+def _pool_name(struct_name: str) -> str:
+    return f"{struct_name}_pool"
 
 
 def _struct_name(place: int, step: Step, number: int) -> str:
@@ -110,7 +120,9 @@ def _run(program: Program, arena: Arena, naming: Naming, names: Mapping[TableKey
     for place, step in enumerate(program.steps):
         yield f"\n  /* {place}: {_words(step)}\n   * {_sizes(program, step)} */\n"
         for number, call in enumerate(step.calls):
-            arguments = [f"&{_struct_name(place, step, number)}", *_operands(program, arena, call, names)]
+            own = _struct_name(place, step, number)
+            structs = [own] if call.pool is None else [own, _pool_name(own)]
+            arguments = [*(f"&{name}" for name in structs), *_operands(program, arena, call, names)]
             if call.takes_scratch:
                 arguments.append(f"a + {arena.scratch[place]}" if step.scratch_bytes else "NULL")
             yield f"  {call.function}({', '.join(arguments)});\n"

@@ -1,6 +1,6 @@
 """How often the loops of a C function run: what its instructions are made of.
 
-Of the functions in ``micro_kernels/standalone/``, but for CONV_2D and FULLY_CONNECTED, which
+Of the functions in ``micro_kernels/standalone/``, but for most of CONV_2D and FULLY_CONNECTED, which
 :mod:`tflite_sparse.codecs.dense_work` and :mod:`tflite_sparse.codecs.streams.work` have.
 ``benchmarks/micro_kernel_costs.py`` fits what each part costs.
 """
@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from tflite_sparse.codecs import dense_work
 from tflite_sparse.codecs.streams.names import Extension
 from tflite_sparse.standalone_c.program import Call, Struct
 
@@ -23,6 +24,7 @@ _AVERAGED_TOGETHER, _COMPARED_TOGETHER, _COMPARED_BY_HELIUM = 4, 4, 16
 _HALF_WORD_SUM = 255
 _SPECIAL_SIDE = 3
 _ALL_DIFFERENCES = 256
+_TILE_INPUTS = 4
 Extensions: TypeAlias = frozenset[Extension]
 
 
@@ -56,6 +58,26 @@ def is_known(call: Call) -> bool:
 
 
 _Parts: TypeAlias = tuple[str, list[float]]
+
+
+def _tiled_conv_2d(call: Call, extensions: Extensions) -> _Parts:
+    """The last part: outputs that a fused activation goes over again."""
+    del extensions
+    params, pool = call.struct, call.pool
+    batches, outputs = params.number("batches"), params.number("out_c")
+    down, across = (_tiles(params, pool, side) for side in "hw")
+    parts = dense_work.tile_parts(outputs, batches, (down[0], across[0]), (down[1], across[1]))
+    pixels = math.prod((pool or params).number(f"out_{side}") for side in "hw")
+    ends = [_clamped(each, batches * pixels * outputs) for each in (params, pool) if each is not None]
+    return dense_work.TILED_POOL if pool else dense_work.TILED, [*parts, max(ends)]
+
+
+def _tiles(params: Struct, pool: Struct | None, side: str) -> tuple[int, int]:
+    """Along one side, the tiles whose inputs lie within the image, and all of them."""
+    out, pad = params.number(f"out_{side}"), params.number(f"pad_{side}")
+    count = pool.number(f"out_{side}") if pool else -(-out // dense_work.TILE_SIDE)
+    start = np.minimum(np.arange(count) * dense_work.TILE_SIDE, out - dense_work.TILE_SIDE) - pad
+    return int(((start >= 0) & (start + _TILE_INPUTS <= params.number(f"in_{side}"))).sum()), count
 
 
 def _depthwise_conv_2d(call: Call, extensions: Extensions) -> _Parts:
@@ -203,6 +225,8 @@ def _arg_max(call: Call, extensions: Extensions) -> _Parts:
 
 
 _FUNCTIONS: Mapping[str, Callable[[Call, Extensions], _Parts]] = {
+    "tfls_conv_2d_3x3x1": _tiled_conv_2d,
+    "tfls_conv_2d_3x3x1_max_pool": _tiled_conv_2d,
     "tfls_depthwise_conv_2d": _depthwise_conv_2d,
     "tfls_depthwise_conv_2d_3x3": _depthwise_3x3,
     "tfls_transpose_conv": _transpose_conv,

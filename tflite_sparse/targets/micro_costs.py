@@ -69,6 +69,8 @@ class Costs:
         """Instructions of the dense operator; ``loops`` count for generated C alone."""
         kind = kind_of(shape, is_matrix=is_matrix)
         if self.library == "standalone":
+            if not is_matrix and dense_work.has_tiles(shape, pixels, loops):
+                return self.of_function(dense_work.TILED, _tile_parts(shape, pixels))
             kind += loops.suffix(self.extensions)
             parts = dense_work.parts(shape, pixels, self.extensions, loops, is_matrix=is_matrix)
         else:
@@ -83,6 +85,13 @@ class Costs:
     def of_function(self, kind: str, parts: np.ndarray) -> int:
         """Instructions of a call; arguments as :class:`tflite_sparse.standalone_c.work.Work` has them."""
         return max(1, round(float(self.functions[kind] @ parts)))
+
+
+def _tile_parts(shape: Filter, pixels: Pixels) -> np.ndarray:
+    """With padding on each side, as most such layers have it."""
+    down, across = (-(-size // dense_work.TILE_SIDE) for size in (pixels.height, pixels.width))
+    inner = max(down - 2, 0), max(across - 2, 0)
+    return np.append(dense_work.tile_parts(shape.outputs, pixels.batches, inner, (down, across)), 0.0)
 
 
 def kind_of(shape: Filter, *, is_matrix: bool) -> str:

@@ -360,12 +360,6 @@ TFLS_OUTLINE int32_t sum_at_end(const TflsDepthwiseConv2D* p, const int8_t* x, c
   return sum;
 }
 
-/* The output of a sum whose scale shifts to the right. */
-TFLS_INLINE int8_t output_of(int32_t sum, const TflsScale* scale, int32_t min, int32_t max) {
-  const int32_t value = tfls_narrow_product(sum, scale->multiplier);
-  return tfls_clamped((value + (value >> 31) + scale->rounding) >> scale->right, min, max);
-}
-
 /* A line of outputs. rows: those of the filter that meet the input, from w and from x on. */
 TFLS_OUTLINE void put_channel(const Channel* channel, const int8_t* x, const int32_t* w, int32_t rows,
                               const Biases* biases, int8_t* y) {
@@ -375,7 +369,7 @@ TFLS_OUTLINE void put_channel(const Channel* channel, const int8_t* x, const int
   const TflsScale scale = channel->scale;
   int32_t n = inner - p->pad_w;
   if (p->pad_w) {
-    *y = output_of(biases->left + sum_at_end(p, x, w + 1, rows), &scale, min, max);
+    *y = tfls_right_output(biases->left + sum_at_end(p, x, w + 1, rows), &scale, min, max);
     y += column;
     x += step - column;
   }
@@ -384,15 +378,15 @@ TFLS_OUTLINE void put_channel(const Channel* channel, const int8_t* x, const int
       const int8_t *const second = x + row, *const third = second + row;
       const int32_t sum = bias + three_products(x, column, w) + three_products(second, column, w + 3) +
                           three_products(third, column, w + 6);
-      *y = output_of(sum, &scale, min, max);
+      *y = tfls_right_output(sum, &scale, min, max);
     }
   } else {
     for (; n > 0; n--, x += step, y += column) {
       const int32_t sum = bias + three_products(x, column, w) + three_products(x + row, column, w + 3);
-      *y = output_of(sum, &scale, min, max);
+      *y = tfls_right_output(sum, &scale, min, max);
     }
   }
-  if (inner < p->out_w) *y = output_of(biases->right + sum_at_end(p, x, w, rows), &scale, min, max);
+  if (inner < p->out_w) *y = tfls_right_output(biases->right + sum_at_end(p, x, w, rows), &scale, min, max);
 }
 
 /* outside: a row of the filter that lies in the padding, or none. */

@@ -93,6 +93,12 @@ TFLS_INLINE int8_t tfls_narrow_output(int32_t sum, const TflsScale* scale, int32
   return tfls_clamped((value + towards_zero + scale->rounding) >> scale->right, min, max);
 }
 
+/* The same where the scale shifts to the right. */
+TFLS_INLINE int8_t tfls_right_output(int32_t sum, const TflsScale* scale, int32_t min, int32_t max) {
+  const int32_t value = tfls_narrow_product(sum, scale->multiplier);
+  return tfls_clamped((value + (value >> 31) + scale->rounding) >> scale->right, min, max);
+}
+
 /* The output of any sum. */
 TFLS_INLINE int8_t tfls_wide_output(int32_t sum, const TflsScale* scale, int32_t min, int32_t max) {
   const int32_t value = tfls_high_product(tfls_raised(sum, scale->left), scale->multiplier);
@@ -100,6 +106,19 @@ TFLS_INLINE int8_t tfls_wide_output(int32_t sum, const TflsScale* scale, int32_t
 }
 
 #if defined(TFLS_DSP)
+/* Bytes 0 and 2 of a word, or 1 and 3, as signed half-words. */
+TFLS_INLINE int32_t tfls_even_halves(int32_t word) {
+  int32_t halves;
+  __asm__("sxtb16 %0, %1" : "=r"(halves) : "r"(word));
+  return halves;
+}
+
+TFLS_INLINE int32_t tfls_odd_halves(int32_t word) {
+  int32_t halves;
+  __asm__("sxtb16 %0, %1, ror #8" : "=r"(halves) : "r"(word));
+  return halves;
+}
+
 /* A scale that shifts to the right, with the bias: six instructions an output. */
 typedef struct {
   int32_t twice_bias, multiplier, rounding, right;

@@ -11,18 +11,6 @@ enum { kTflsPixels = 4 /* that paired weights are multiplied with at once */ };
 
 /* ---- Windows ---- */
 
-TFLS_INLINE int32_t tfls_even_halves(int32_t word) {
-  int32_t halves;
-  __asm__("sxtb16 %0, %1" : "=r"(halves) : "r"(word));
-  return halves;
-}
-
-TFLS_INLINE int32_t tfls_odd_halves(int32_t word) {
-  int32_t halves;
-  __asm__("sxtb16 %0, %1, ror #8" : "=r"(halves) : "r"(word));
-  return halves;
-}
-
 /* Bytes, a multiple of 4 of them, as half-words among those of the other pixels. Returns the end. */
 static int32_t* tfls_widen(const int8_t* from, int32_t count, int32_t* to) {
   for (; count > 0; count -= 4, from += 4, to += 2 * kTflsPixels) {

@@ -74,6 +74,10 @@ typedef struct {
   uint8_t channel_step, wide, layout;
 } TflsConv2D;
 void tfls_conv_2d(const TflsConv2D* params, const int8_t* input, int8_t* output, void* scratch);
+/* The same, faster, for plain weights of one input channel, 3x3 filters with strides and dilations of 1, at most one
+ * row and column of padding before the input, out_h and out_w of 2 or more, shifts that are all negative, and sums that
+ * are not wide. Scratch: 36 * out_c bytes.  [tfls_conv_3x3x1.c] */
+void tfls_conv_2d_3x3x1(const TflsConv2D* params, const int8_t* input, int8_t* output, void* scratch);
 
 /* rows x inputs -> rows x outputs.  [tfls_fully_connected.c]
  * Weights are int8 with a zero point of 0. Scratch: 0 bytes. */
@@ -131,6 +135,15 @@ typedef struct {
   int8_t min, max;
 } TflsPool2D;
 void tfls_max_pool_2d(const TflsPool2D* params, const int8_t* input, int8_t* output);
+/* MAX_POOL_2D of a convolution's output, which never lies in memory as a whole. pool: as for tfls_max_pool_2d, without
+ * padding above, and with windows that do not share rows (stride_h >= filter_h).  [tfls_conv_max_pool.c]
+ * Scratch bytes: filter_h * conv->out_w * conv->out_c, rounded up to a multiple of 16, and those of the convolution. */
+void tfls_conv_2d_max_pool(const TflsConv2D* conv, const TflsPool2D* pool, const int8_t* input, int8_t* output,
+                           void* scratch);
+/* The same for what tfls_conv_2d_3x3x1 takes and windows of 2x2 with strides of 2 and no padding: quicker, with the
+ * scratch memory of that function.  [tfls_conv_3x3x1.c] */
+void tfls_conv_2d_3x3x1_max_pool(const TflsConv2D* conv, const TflsPool2D* pool, const int8_t* input, int8_t* output,
+                                 void* scratch);
 void tfls_average_pool_2d(const TflsPool2D* params, const int8_t* input, int8_t* output);
 
 /* Output element (i, j, k) is the mean over (p, q, r) of input[i * kept_step[0] + j * kept_step[1] + k * kept_step[2] +

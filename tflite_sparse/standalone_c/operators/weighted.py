@@ -26,6 +26,10 @@ PAIRED = "TFLS_PAIRED"
 """The layout of paired weights, as C names it."""
 
 _LAYOUTS = ("TFLS_PLAIN", PAIRED)
+_TILE_SCRATCH_BYTES = 36
+"""Of a filter, in ``tfls_conv_2d_3x3x1``."""
+
+_TILE_SIDE = 2
 
 
 def conv_2d(node: Node) -> Step:
@@ -36,9 +40,13 @@ def conv_2d(node: Node) -> Step:
         raise node.refused("it is a convolution in groups")
     parameters = _parameters(node, source, weights, 0)
     sizes = _sizes(node, source, result, (height, width), outputs)
-    paired, taps = _is_paired(node, weights), height * width * channels
+    wide = is_wide(parameters, weights)
+    by_tiles = channels == 1 and not wide and bool((parameters.shifts < 0).all()) and _has_tiles(sizes)
+    paired, taps = not by_tiles and _is_paired(node, weights), height * width * channels
     scratch = 0 if height == width == 1 else 2 * taps
-    if paired:
+    if by_tiles:
+        scratch = _TILE_SCRATCH_BYTES * outputs
+    elif paired:
         scratch = 8 * taps if channels % 4 == 0 else 9 * (-(-taps // 4) * 4)
     arranged = dense_weights.paired_convolution(weights) if paired else weights
     fields: tuple[tuple[str, Field], ...] = (
@@ -49,9 +57,11 @@ def conv_2d(node: Node) -> Step:
         *sizes,
         *_ends(node, source),
         ("channel_step", requantise.channel_step(parameters)),
-        ("wide", int(is_wide(parameters, weights))),
+        ("wide", int(wide)),
         ("layout", _LAYOUTS[paired]),
     )
+    if by_tiles:
+        return _step(node, "tfls_conv_2d_3x3x1", "TflsConv2D", fields, "tfls_conv_3x3x1", scratch=scratch)
     return _step(node, "tfls_conv_2d", "TflsConv2D", fields, "tfls_conv", scratch=scratch, layout=int(paired))
 
 
@@ -116,6 +126,15 @@ def _is_usual_3x3(sizes: Sequence[tuple[str, Field]]) -> bool:
         return False
     return (
         max(of["pad_h"], of["pad_w"]) <= 1 and of["stride_w"] <= 2 and of["in_h"] >= 3 and of["in_w"] + of["pad_w"] >= 3
+    )
+
+
+def _has_tiles(sizes: Sequence[tuple[str, Field]]) -> bool:
+    """Whether the windows are such as ``tfls_conv_2d_3x3x1`` takes."""
+    of = {name: value for name, value in sizes if isinstance(value, int)}
+    usual = (("filter", 3), ("stride", 1), ("dilation", 1))
+    return all(
+        all(of[f"{name}_{side}"] == value for name, value in usual) and of[f"out_{side}"] >= _TILE_SIDE for side in "hw"
     )
 
 
