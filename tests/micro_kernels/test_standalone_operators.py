@@ -1,5 +1,6 @@
 """Each C operator against TensorFlow Lite Micro's, bit for bit, under sanitizers."""
 
+import dataclasses
 import math
 import shutil
 
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from helpers import micro_process
-from helpers.int8_models import Activation, Constant, one_operator
+from helpers.int8_models import Activation, Constant, Operator, one_operator, side_by_side
 from helpers.standalone_operators import by_c, by_micro
 
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
@@ -111,6 +112,41 @@ def test_conv_2d(window, data):
     y = Activation(shape=(batches, *out, outputs), scale=scale, zero_point=data.draw(ZERO_POINTS))
     options = {**window_options(window), "fusedActivationFunction": data.draw(ACTIVATIONS)}
     model = one_operator("CONV_2D", [x, filters, bias], [y], version=3, **options)
+    check(model, [int8(np.random.default_rng(data.draw(SEEDS)), x.shape)], CPUS)
+
+
+@st.composite
+def pooled(draw, conv):
+    """The convolution with a maximum of its output behind it."""
+    (between,) = conv.outputs
+    batches, *size, channels = between.shape
+    side, strides = (draw(st.one_of(st.just((2, 2)), st.tuples(st.integers(1, 3), st.integers(1, 4)))) for _ in "hw")
+    padding = draw(PADDINGS)
+    out = [window_count(*each, 1, padding) for each in zip(size, side, strides, strict=True)]
+    assume(min(out) > 0)
+    y = Activation(shape=(batches, *out, channels), scale=between.scale, zero_point=between.zero_point)
+    options = {"padding": padding, "strideH": strides[0], "strideW": strides[1]}
+    options |= {"filterHeight": side[0], "filterWidth": side[1], "fusedActivationFunction": draw(ACTIVATIONS)}
+    return dataclasses.replace(conv, then=Operator("MAX_POOL_2D", [between], [y], 2, options))
+
+
+@needs_gcc
+@micro_process.needed
+@pytest.mark.parametrize(("channels", "is_pooled"), [(1, False), (1, True), (3, True)])
+@given(size=st.tuples(st.integers(3, 13), st.integers(3, 13)), data=st.data())
+@few
+def test_conv_2d_in_tiles_and_before_a_pool(channels, is_pooled, size, data):
+    """3x3: one channel has a function of its own; a pool may be computed with it, or row by row."""
+    padding = data.draw(PADDINGS)
+    out = [window_count(each, 3, 1, 1, padding) for each in size]
+    batches, outputs = (data.draw(st.integers(1, most)) for most in (2, 5))
+    filters, bias, scale = data.draw(weights((outputs, 3, 3, channels), 0))
+    x = Activation(shape=(batches, *size, channels), scale=INPUT_SCALE, zero_point=data.draw(ZERO_POINTS))
+    y = Activation(shape=(batches, *out, outputs), scale=scale, zero_point=data.draw(ZERO_POINTS))
+    options = {**window_options((size, (3, 3), (1, 1), (1, 1), padding, out))}
+    options["fusedActivationFunction"] = data.draw(ACTIVATIONS)
+    conv = Operator("CONV_2D", [x, filters, bias], [y], 3, options)
+    model = side_by_side([data.draw(pooled(conv)) if is_pooled else conv])
     check(model, [int8(np.random.default_rng(data.draw(SEEDS)), x.shape)], CPUS)
 
 

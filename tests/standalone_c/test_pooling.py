@@ -1,0 +1,106 @@
+"""When a convolution and the pool behind it are one step of a program."""
+
+import dataclasses
+
+import pytest
+
+from tflite_sparse.standalone_c import arena, pooling
+from tflite_sparse.standalone_c.program import Call, Operand, Program, Step, Struct, Value
+
+CONV, TILED, SPARSE = "tfls_conv_2d", "tfls_conv_2d_3x3x1", "tfls_run"
+
+
+def value(*shape):
+    return Value("value", shape, "int8_t", 1.0, 0)
+
+
+def conv(function, place=0):
+    fields = (("out_h", 8), ("out_w", 8))
+    call = Call(function, Struct("Conv", fields), (Operand(place), Operand(place + 1)), takes_scratch=True)
+    return Step("CONV_2D", "conv", (place,), (place + 1,), (call,), function, scratch_bytes=40, form="dense")
+
+
+def pool(place=1, function="tfls_max_pool_2d", **changed):
+    sizes = {f"{name}_{side}": 2 for name in ("filter", "stride") for side in "hw"}
+    sizes |= {"pad_h": 0, "pad_w": 0, "in_h": 8, "in_w": 8, "out_h": 4, "out_w": 4, "channels": 16} | changed
+    call = Call(function, Struct("Pool", tuple(sizes.items())), (Operand(place), Operand(place + 1)))
+    return Step("MAX_POOL_2D", "pool", (place,), (place + 1,), (call,), "tfls_pool")
+
+
+def program(*steps, outputs=(2,), small=()):
+    """Of an image, the output of a convolution, and that of a pool; ``small``: further values."""
+    values = (value(8, 8, 1), value(8, 8, 16), value(4, 4, 16), *(value(size) for size in small))
+    return Program(values, steps, (0,), outputs, ("x",), ("y",), True)
+
+
+@pytest.mark.parametrize("function", [CONV, SPARSE])
+def test_rows_are_pooled_as_they_are_computed_where_memory_is_less(function):
+    made = program(conv(function), pool())
+    found = pooling.fused(made)
+    (step,) = found.steps
+    (call,) = step.calls
+    assert call.function == f"{function}_max_pool"
+    assert call.pool is made.steps[1].calls[0].struct
+    assert [each.of for each in call.operands] == [0, 2]
+    assert (step.inputs, step.outputs) == ((0,), (2,))
+    assert (step.operator, step.layer, step.form) == ("CONV_2D", "conv", "dense, then MAX_POOL_2D")
+    assert (step.source, step.others) == (f"{function.removesuffix('_2d')}_max_pool", (function, "tfls_pool"))
+    assert step.scratch_bytes == 40 + 2 * 8 * 16  # two rows of the convolution
+    assert arena.plan(found).nbytes < arena.plan(made).nbytes
+
+
+def test_tiles_need_no_rows():
+    (step,) = pooling.fused(program(conv(TILED), pool())).steps
+    assert step.calls[0].function == "tfls_conv_2d_3x3x1_max_pool"
+    assert (step.source, step.others, step.scratch_bytes) == ("tfls_conv_3x3x1", (), 40)
+
+
+def with_large_values(function):
+    """The whole arena is that of the last step: nothing before it matters."""
+    last = Step("ADD", "sum", (2,), (3,), (Call("f", Struct("S", ()), (Operand(2), Operand(3))),), "f")
+    return program(conv(function), pool(), last, outputs=(3,), small=(9000,))
+
+
+def test_what_saves_no_memory_stays_as_it_is():
+    made = with_large_values(CONV)
+    assert pooling.fused(made).steps == made.steps
+    assert len(pooling.fused(with_large_values(TILED)).steps) == 2  # which is quicker as well
+
+
+@pytest.mark.parametrize(
+    "changed", [{"pad_h": 1}, {"stride_h": 1, "out_h": 7}, {"filter_h": 3}], ids=lambda each: next(iter(each))
+)
+def test_windows_that_share_rows_or_begin_in_the_padding(changed):
+    for function in (CONV, TILED):
+        made = program(conv(function), pool(**changed))
+        assert pooling.fused(made).steps == made.steps
+
+
+@pytest.mark.parametrize("changed", [{"stride_w": 1}, {"filter_w": 3}, {"pad_w": 1}, {"stride_h": 3}, {"filter_h": 1}])
+def test_rows_take_windows_that_tiles_do_not(changed):
+    assert len(pooling.fused(program(conv(CONV), pool(**changed))).steps) == 1
+    assert len(pooling.fused(program(conv(TILED), pool(**changed))).steps) == 2
+
+
+def test_a_window_that_ends_behind_the_image_is_no_tile():
+    assert len(pooling.fused(program(conv(TILED), pool(out_w=5))).steps) == 2
+
+
+def test_what_something_else_reads_stays():
+    reader = Step("ADD", "sum", (1,), (3,), (Call("f", Struct("S", ()), (Operand(1), Operand(3))),), "f")
+    for made in (
+        program(conv(TILED), pool(), outputs=(1, 2)),
+        program(conv(TILED), pool(), reader, outputs=(2, 3), small=(1024,)),
+    ):
+        assert pooling.fused(made).steps == made.steps
+
+
+@pytest.mark.parametrize("steps", [(conv("tfls_transpose_conv"), pool()), (conv(CONV), pool(function="tfls_mean"))])
+def test_other_functions(steps):
+    made = program(*steps)
+    assert pooling.fused(made).steps == made.steps
+
+
+def test_an_input_of_the_model_is_pooled_alone():
+    made = dataclasses.replace(program(pool()), inputs=(1,))
+    assert pooling.fused(made).steps == made.steps
