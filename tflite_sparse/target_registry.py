@@ -100,17 +100,29 @@ MICRO_SOURCES = ("tflite_sparse_kernels.h", "tflite_sparse_kernels.c", "tflite_s
 MICRO_MADE = ("model_data.h", "model_data.cc", "app.cc")
 """Files beside them that are made for a model: it as an array, and the lines of an app."""
 C_KERNELS = (
-    *("tflite_sparse_kernels.c", "tflite_sparse_kernels.h", "tfls_conv.c", "tfls_data.c", "tfls_depthwise.c"),
-    *(
-        "tfls_dot.h",
-        "tfls_elementwise.c",
-        "tfls_fixed_point.h",
-        "tfls_four_pixels.h",
-        "tfls_fully_connected.c",
-        "tfls_helium.h",
-        "tfls_operators.h",
-    ),
-    *("tfls_paired.h", "tfls_pool.c", "tfls_quantize.c", "tfls_softmax.c", "tfls_table.c", "tfls_transpose_conv.c"),
+    "tflite_sparse_kernels.c",
+    "tflite_sparse_kernels.h",
+    "tfls_conv.c",
+    "tfls_conv_3x3x1.c",
+    "tfls_conv_max_pool.c",
+    "tfls_data.c",
+    "tfls_depthwise.c",
+    "tfls_dot.h",
+    "tfls_elementwise.c",
+    "tfls_fixed_point.h",
+    "tfls_four_pixels.h",
+    "tfls_fully_connected.c",
+    "tfls_helium.h",
+    "tfls_operators.h",
+    "tfls_paired.h",
+    "tfls_pool.c",
+    "tfls_pool_rows.h",
+    "tfls_quantize.c",
+    "tfls_run_max_pool.c",
+    "tfls_run_max_pool.h",
+    "tfls_softmax.c",
+    "tfls_table.c",
+    "tfls_transpose_conv.c",
 )
 """Files of the kernels of generated C; a model gets those that it needs."""
 

@@ -23,7 +23,7 @@ def test_a_model_that_the_emulator_does_not_run_is_estimated(sources, monkeypatc
     monkeypatch.setattr(cortex_m_model, "run", refuse)
     found = c_instructions.inference(sources, "cortex-m4")
     assert (found.counted, found.reason) == (False, "the board holds less memory")
-    assert found.error == micro_costs.of("cortex-m4", "standalone").error > micro_costs.of("cortex-m4").error
+    assert found.error == micro_costs.of("cortex-m4", "standalone").error >= micro_costs.of("cortex-m4").error
     assert found.instructions == sum(each.instructions for each in found.operators) > 10_000
 
 

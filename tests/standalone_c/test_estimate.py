@@ -1,6 +1,7 @@
 """What C functions do, counted by plain loops over their windows; and what the model of costs knows."""
 
 import itertools
+import math
 import re
 from collections import Counter
 
@@ -10,16 +11,18 @@ from ai_edge_litert import schema_py_generated as schema
 
 from helpers import generated_c, int8_nets, tiny_models
 from helpers.int8_graphs import GROWN, Int8Graph
-from helpers.int8_models import Activation, Constant, one_operator
-from tflite_sparse.codecs.streams.kernels import PAIR_KERNELS
+from helpers.int8_models import Activation, Constant, Operator, one_operator, side_by_side
+from tflite_sparse.codecs.streams.kernels import PAIR_KERNELS, Filter
+from tflite_sparse.codecs.streams.work import Pixels
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.standalone_c import core, estimate, files, reader, work
+from tflite_sparse.standalone_c import core, estimate, files, pooling, reader, work
 from tflite_sparse.standalone_c.program import Call, Struct
+from tflite_sparse.targets import micro_costs
 
 SAME, VALID = schema.Padding.SAME, schema.Padding.VALID
 PLAIN, DSP, HELIUM = frozenset(), frozenset({"dsp"}), frozenset({"dsp", "helium"})
-IN_CODECS = {"tfls_conv_2d", "tfls_fully_connected"}
+ELSEWHERE = {"tfls_conv_2d", "tfls_conv_2d_max_pool", "tfls_fully_connected"}
 WINDOWS = [  # image, filter, strides, dilations, padding, output
     ((7, 5), (3, 3), (1, 1), (1, 1), SAME, (7, 5)),
     ((7, 6), (3, 3), (2, 2), (1, 1), SAME, (4, 3)),
@@ -30,7 +33,7 @@ WINDOWS = [  # image, filter, strides, dilations, padding, output
 
 
 def only_call(model):
-    (step,) = reader.read(serde.parse(tiny_models.to_bytes(model)), core.of("generic")).steps
+    (step,) = pooling.fused(reader.read(serde.parse(tiny_models.to_bytes(model)), core.of("generic"))).steps
     (call,) = step.calls
     return call
 
@@ -64,6 +67,53 @@ def depthwise(window, channels, multiplier):
     options |= {"dilationHFactor": dilations[0], "dilationWFactor": dilations[1]}
     ends = value((1, *image, channels)), value((1, *out, channels * multiplier))
     return only_call(one_operator("DEPTHWISE_CONV_2D", [ends[0], weights], [ends[1]], version=3, **options))
+
+
+def conv_3x3(image, channels, outputs, padding, out, pool_out=None, batches=1):
+    """A model of a clamped convolution; with a pool of 2x2 behind it, if that is given a size."""
+    weights = Constant(values=np.ones((outputs, 3, 3, channels), np.int8), scale=0.01)
+    options = dict.fromkeys(("strideH", "strideW", "dilationHFactor", "dilationWFactor"), 1)
+    options |= {"padding": padding, "fusedActivationFunction": schema.ActivationFunctionType.RELU}
+    between, after = value((batches, *out, outputs)), None
+    if pool_out is not None:
+        sizes = dict.fromkeys(("strideH", "strideW", "filterHeight", "filterWidth"), 2)
+        ends = [between], [value((batches, *pool_out, outputs))]
+        after = Operator("MAX_POOL_2D", *ends, 2, {"padding": VALID, **sizes})
+    inputs = [value((batches, *image, channels)), weights, None]
+    return side_by_side([Operator("CONV_2D", inputs, [between], 3, options, after)])
+
+
+@pytest.mark.parametrize(
+    ("image", "padding", "out", "pool_out"),
+    [
+        ((7, 9), SAME, (7, 9), None),
+        ((7, 9), VALID, (5, 7), None),
+        ((9, 8), SAME, (9, 8), (4, 4)),
+        ((6, 7), VALID, (4, 5), (2, 2)),
+    ],
+)
+def test_tiles(image, padding, out, pool_out):
+    tiles = pool_out or [-(-size // 2) for size in out]
+    starts = [
+        [min(2 * at, size - 2) - (padding == SAME) for at in range(n)] for n, size in zip(tiles, out, strict=True)
+    ]
+    inner = [sum(0 <= at <= size - 4 for at in side) for side, size in zip(starts, image, strict=True)]
+    assert 0 < math.prod(inner) < math.prod(tiles) or padding == VALID
+    found = work.of(only_call(conv_3x3(image, 1, 6, padding, out, pool_out, batches=2)), PLAIN)
+    count, outputs = 2 * math.prod(tiles), 2 * math.prod(pool_out or out) * 6
+    assert found.kind == ("conv_3x3x1_max_pool" if pool_out else "conv_3x3x1")
+    assert found.parts.tolist() == [6 * count, count, count - 2 * math.prod(inner), 6, 1, outputs]
+
+
+def test_rows_of_a_pool_cost_what_their_parts_do():
+    """Four times a convolution of two rows, and a pool of these."""
+    program = generated_c.generated(conv_3x3((8, 8), 8, 16, SAME, (8, 8), (4, 4)), "cortex-m4").program
+    assert [call.function for step in program.steps for call in step.calls] == ["tfls_conv_2d_max_pool"]
+    costs = micro_costs.of("cortex-m4", "standalone")
+    conv = costs.of_dense(Filter(16, 3, 3, 8), Pixels(1, 2, 8), is_matrix=False)
+    window = ((2, 8), (2, 2), (2, 2), (1, 1), VALID, (1, 4))
+    pooled = work.of(pool("MAX_POOL_2D", window, 16), costs.extensions)
+    assert estimate.instructions(program, "cortex-m4") == [4 * (conv + costs.of_function(pooled.kind, pooled.parts))]
 
 
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
@@ -154,7 +204,7 @@ def test_transposed_convolutions(stride, side, padding):
 def test_every_function_is_known():
     header = (files.KERNELS / "standalone" / "tfls_operators.h").read_text("utf-8")
     declared = set(re.findall(r"^void (tfls_\w+)\(", header, re.MULTILINE))
-    assert {name for name in declared if not work.is_known(Call(name, Struct("", ()), ()))} == IN_CODECS
+    assert {name for name in declared if not work.is_known(Call(name, Struct("", ()), ()))} == ELSEWHERE
 
 
 @pytest.mark.parametrize("cpu", ["cortex-m0", "cortex-m4", "cortex-m55", "generic"])
