@@ -115,6 +115,7 @@ OPERATORS = [
     conv((4, 3, 3, 1), 0, (6, 5), padding=VALID, batches=2, activation=RELU6, points=(3, -128)),
     conv((2, 3, 3, 1), 0, (4, 2), scales=1, largest=128),
     conv((2, 3, 3, 1), 0, (4, 2), bias=2**30),
+    conv((2, 3, 3, 1), 0, (4, 5), largest=1, spread=4e-3, bias=0),  # a shift to the left
     *POOLED,
     # four pixels of paired weights: rounded inputs, padding, a last group that reaches back, odd outputs
     conv((5, 3, 3, 8), 0, (6, 7)),
