@@ -73,8 +73,11 @@ static uint32_t u16_at(const uint8_t* p) { return p[0] | (uint32_t)p[1] << 8; }
 static uint32_t u32_at(const uint8_t* p) { return u16_at(p) | u16_at(p + 2) << 16; }
 
 /* The same, in one instruction where the CPU reads words at any address. */
-TFLS_INLINE uint32_t word_at(const uint8_t* p) {
 #if defined(__ARM_FEATURE_UNALIGNED) && !defined(__ARM_BIG_ENDIAN) && !defined(TFLS_PORTABLE)
+#define TFLS_WORDS 1
+#endif
+TFLS_INLINE uint32_t word_at(const uint8_t* p) {
+#if defined(TFLS_WORDS)
   struct __attribute__((packed)) word {
     uint32_t value;
   };
@@ -373,6 +376,15 @@ TFLS_INLINE void each_row_shared(const TflsOperator* op, const int8_t* x, int8_t
 #endif
 
 #if defined(TFLS_DSP)
+/* The compiler must take nothing for granted of a function of assembly alone, not even that it leaves its arguments
+ * unread. */
+#if defined(__clang__)
+#define TFLS_NAKED __attribute__((naked, noinline))
+#else
+#define TFLS_NAKED __attribute__((naked, noipa))
+#endif
+#define TFLS_UNNAMED __attribute__((unused)) /* an argument that only assembly reads */
+
 TFLS_INLINE int32_t low_bytes(uint32_t word) { /* bytes 0 and 2, signed, as halves */
   int32_t halves;
   __asm__("sxtb16 %0, %1" : "=r"(halves) : "r"(word));
@@ -383,23 +395,9 @@ TFLS_INLINE int32_t high_bytes(uint32_t word) { /* bytes 1 and 3 */
   __asm__("sxtb16 %0, %1, ror #8" : "=r"(halves) : "r"(word));
   return halves;
 }
-TFLS_INLINE int32_t plus_low(int32_t acc, int32_t x, int32_t halves) {
-  __asm__("smlabb %0, %1, %2, %0" : "+r"(acc) : "r"(x), "r"(halves));
-  return acc;
-}
-TFLS_INLINE int32_t plus_high(int32_t acc, int32_t x, int32_t halves) {
-  __asm__("smlabt %0, %1, %2, %0" : "+r"(acc) : "r"(x), "r"(halves));
-  return acc;
-}
 TFLS_INLINE int32_t plus_both(int32_t acc, int32_t a, int32_t b) {
   __asm__("smlad %0, %1, %2, %0" : "+r"(acc) : "r"(a), "r"(b));
   return acc;
-}
-/* two weights and their places: w0, i0, w1, i1 */
-TFLS_INLINE int32_t plus_two(int32_t acc, uint32_t word, const int8_t* x) {
-  const int32_t weights = low_bytes(word);
-  acc = plus_low(acc, x[(word >> 8) & 255], weights);
-  return plus_high(acc, x[word >> 24], weights);
 }
 #endif
 
@@ -435,6 +433,60 @@ TFLS_OUTLINE void row_index8(const TflsOperator* op, const int8_t* x, int8_t* y)
     y[o] = (int8_t)output_of(op, o, acc);
   }
 }
+#elif TFLS_HAS(TFLS_ROW_INDEX8) && defined(TFLS_DSP) && defined(TFLS_WORDS)
+typedef struct {
+  const int8_t *x, *x_end;
+  const uint8_t* stream;
+  int8_t* y;
+  const int32_t *bias, *multiplier;
+  const int8_t* shift;
+  int32_t channel_mask; /* 0: all outputs share multiplier and shift; else -1 */
+  int32_t rounding;     /* twice the output's zero point, and 1 for the half that rounds */
+  const int8_t* y_end;
+} IndexedRow;
+
+/* Two weights and their places, w0, i0, w1, i1, in `word`. */
+#define TFLS_PLUS_TWO(word)                                                                          \
+  "ubfx r2, " word ", #8, #8\n lsrs r3, " word ", #24\n ldrsb r2, [r4, r2]\n ldrsb r3, [r4, r3]\n"    \
+  "sxtb16 " word ", " word "\n smlabb r5, r2, " word ", r5\n smlabt r5, r3, " word ", r5\n"
+#define TFLS_GROUP "ldr r0, [r6], #4\n ldr r1, [r6], #4\n" TFLS_PLUS_TWO("r0") TFLS_PLUS_TWO("r1")
+/* Write the outputs from y to y_end, where shifts leave room for the zero point beside the rounding constant; return the
+ * last sum and move the stream. Eight groups at a time; what is left over starts in the middle. r0 and r1: two weights
+ * each, r2 and r3: inputs, r4: segment, r5: sum, r6: stream, r7: end of the groups, r8: end of x, r9: y, lr: x; r10,
+ * r11, r12: bias, multiplier and shift, less what y adds as their index. */
+TFLS_NAKED static int32_t index8_outputs(IndexedRow* row TFLS_UNNAMED) {
+  __asm__ volatile(
+      ".syntax unified\n push {r4-r11, lr}\n add r1, r0, #28\n ldmia r1, {r1, r2, r3}\n push {r0, r1, r2, r3}\n"
+      "ldmia r0, {r4, r8}\n ldrd r6, r9, [r0, #8]\n add r0, #16\n ldmia r0, {r10, r11, r12}\n mov lr, r4\n"
+      "and r1, r1, r9\n sub r10, r10, r9, lsl #2\n sub r11, r11, r1, lsl #2\n sub r12, r12, r1\n"
+      "1:\n ldr r5, [r10, r9, lsl #2]\n mov r4, lr\n"
+      "2:\n ldrb r0, [r6], #1\n add r7, r6, r0, lsl #3\n and r0, r0, #7\n tbb [pc, r0]\n"
+      "3:\n .byte (18f - 3b) / 2, (17f - 3b) / 2, (16f - 3b) / 2, (15f - 3b) / 2\n"
+      ".byte (14f - 3b) / 2, (13f - 3b) / 2, (12f - 3b) / 2, (11f - 3b) / 2\n"
+      "10:\n" TFLS_GROUP "11:\n" TFLS_GROUP "12:\n" TFLS_GROUP "13:\n" TFLS_GROUP
+      "14:\n" TFLS_GROUP "15:\n" TFLS_GROUP "16:\n" TFLS_GROUP "17:\n" TFLS_GROUP
+      "18:\n cmp r6, r7\n bne 10b\n add r4, r4, #256\n cmp r4, r8\n blo 2b\n"
+      "add r0, sp, #4\n ldmia r0, {r0, r1, r2}\n and r0, r0, r9\n ldr r3, [r11, r0, lsl #2]\n ldrsb r0, [r12, r0]\n"
+      "mvns r0, r0\n lsls r1, r0\n lsls r4, r5, #1\n smmlar r1, r4, r3, r1\n add r1, r1, r4, asr #31\n asrs r1, r0\n"
+      "ssat r1, #8, r1, asr #1\n strb r1, [r9], #1\n cmp r9, r2\n bne 1b\n"
+      "pop {r0, r1, r2, r3}\n str r6, [r0, #8]\n mov r0, r5\n pop {r4-r11, pc}\n");
+}
+
+TFLS_OUTLINE void row_index8(const TflsOperator* op, const int8_t* x, int8_t* y) {
+  IndexedRow row = {x, x + op->taps, op->stream, y, op->bias, op->multiplier, op->shift,
+                    -op->channel_step, 2 * op->output_zero_point + 1, y + op->out_c};
+  int32_t o;
+  if (op->quick) {
+    index8_outputs(&row);
+    return;
+  }
+  for (o = 0; o < op->out_c; o++) { /* one by one, for the sums: what it writes does not count */
+    row.bias = op->bias + o;
+    row.y = y + o;
+    row.y_end = row.y + 1;
+    y[o] = (int8_t)output_of(op, o, index8_outputs(&row));
+  }
+}
 #elif TFLS_HAS(TFLS_ROW_INDEX8)
 TFLS_OUTLINE void row_index8(const TflsOperator* op, const int8_t* x, int8_t* y) {
   const uint8_t* s = op->stream;
@@ -445,19 +497,6 @@ TFLS_OUTLINE void row_index8(const TflsOperator* op, const int8_t* x, int8_t* y)
     const int8_t* segment = x;
     do {
       uint32_t n = *s++;
-#if defined(TFLS_DSP)
-      if (n & 1) {
-        const uint32_t a = word_at(s), b = word_at(s + 4);
-        s += 8;
-        acc = plus_two(plus_two(acc, a, segment), b, segment);
-      }
-      for (n >>= 1; n > 0; n--) {
-        const uint32_t a = word_at(s), b = word_at(s + 4), c = word_at(s + 8), d = word_at(s + 12);
-        s += 16;
-        acc = plus_two(plus_two(acc, a, segment), b, segment);
-        acc = plus_two(plus_two(acc, c, segment), d, segment);
-      }
-#else
       for (; n > 0; n--) {
         acc += (int8_t)s[0] * segment[s[1]];
         acc += (int8_t)s[2] * segment[s[3]];
@@ -465,7 +504,6 @@ TFLS_OUTLINE void row_index8(const TflsOperator* op, const int8_t* x, int8_t* y)
         acc += (int8_t)s[6] * segment[s[7]];
         s += 8;
       }
-#endif
       segment += kSegment;
     } while (segment < end);
     y[o] = (int8_t)output_of(op, o, acc);
@@ -688,96 +726,97 @@ TFLS_OUTLINE void any_pair_outputs(const TflsOperator* op, const int32_t* base, 
 
 #if defined(TFLS_DSP)
 /* The same for eight pixels and right shifts that leave room for the zero point beside the rounding constant. By hand,
- * for the loop needs all registers: r0 stream, r1 pairs, r2 weight, r3 and r12 pairs, lr end, r4 to r11 accumulators.
- * All lanes start at half of their range; that is taken off again with the bias. */
+ * for the loop needs all registers: r0 stream, r1 pairs, r2 weight, r3 and r12 pairs, lr end, r4 to r11 accumulators. */
 typedef struct {
-  const uint8_t* stream;
-  const int32_t* base;
-  int8_t* out;
+  int32_t channel_mask; /* 0: all outputs share multiplier and shift; else -1 */
+  int32_t rounding;     /* twice the output's zero point, and 1 for the half that rounds */
   const int32_t* bias;
   const int32_t* multiplier;
   const int8_t* shift;
-  int32_t out_c;
-  int32_t channel_mask; /* 0: all outputs share multiplier and shift; else -1 */
-  int32_t rounding;     /* twice the output's zero point, and 1 for the half that rounds */
+  const uint8_t* stream;
+  const int32_t* base;
+  int32_t apart[4]; /* bytes from an output to those of other pixels: -1, -3, 1 and 3 times the channels */
   int32_t taps;
 } EightPixels;
 
-/* The compiler must take nothing for granted of such a function, not even that it leaves the argument unread. */
-#if defined(__clang__)
-#define TFLS_NAKED __attribute__((naked, noinline))
-#else
-#define TFLS_NAKED __attribute__((naked, noipa))
-#endif
-/* One kept weight r2 for eight pixels: four pairs at r1. */
-#define TFLS_PRODUCTS(first, second)                                              \
-  "ldrd r3, r12, " first "\n smlal r4, r5, r3, r2\n smlal r6, r7, r12, r2\n"       \
-  "ldrd r3, r12, " second "\n smlal r8, r9, r3, r2\n smlal r10, r11, r12, r2\n"
-#define TFLS_MULTIPLY TFLS_PRODUCTS("[r1]", "[r1, #8]")
-#define TFLS_STEP8(scale) "ldrsb r2, [r0, #1]\n ldrb r3, [r0], #2\n add r1, r1, r3, lsl #" scale "\n" TFLS_MULTIPLY
-#define TFLS_LOOP8(scale) TFLS_STEP8(scale) TFLS_STEP8(scale)
-#define TFLS_LOOP4(scale)                                                                              \
-  "ldrb r3, [r0]\n ldrsb r2, [r0, #1]\n and r3, r3, #15\n add r1, r1, r3, lsl #" scale "\n" TFLS_MULTIPLY \
-  "ldrsb r2, [r0, #2]\n ldrb r3, [r0], #3\n lsr r3, r3, #4\n add r1, r1, r3, lsl #" scale "\n" TFLS_MULTIPLY
-#define TFLS_STEP_DENSE "ldrsb r2, [r0], #1\n" TFLS_PRODUCTS("[r1], #8", "[r1], #8")
-#define TFLS_LOOP_DENSE TFLS_STEP_DENSE "4:\n" TFLS_STEP_DENSE
-#define TFLS_BYTES8 "ldrh lr, [r0], #2\n add lr, r0, lr, lsl #2\n"
-#define TFLS_BYTES4 "ldrh lr, [r0], #2\n add lr, lr, lr, lsl #1\n add lr, r0, lr\n"
+/* One kept weight r2 for eight pixels: four pairs at r1. `smull` in place of `smlal`: the first weight. */
+#define TFLS_PRODUCTS(multiply, first, second)                                                        \
+  "ldrd r3, r12, " first "\n " multiply " r4, r5, r3, r2\n " multiply " r6, r7, r12, r2\n"             \
+  "ldrd r3, r12, " second "\n " multiply " r8, r9, r3, r2\n " multiply " r10, r11, r12, r2\n"
+#define TFLS_MULTIPLY(multiply) TFLS_PRODUCTS(multiply, "[r1]", "[r1, #8]")
+#define TFLS_STEP8(multiply, scale) \
+  "ldrsb r2, [r0, #1]\n ldrb r3, [r0], #2\n add r1, r1, r3, lsl #" scale "\n" TFLS_MULTIPLY(multiply)
+#define TFLS_LOWER4(multiply, scale)                                                          \
+  "ldrb r3, [r0]\n ldrsb r2, [r0, #1]\n and r3, r3, #15\n add r1, r1, r3, lsl #" scale "\n"    \
+  TFLS_MULTIPLY(multiply)
+#define TFLS_UPPER4(scale)                                                                    \
+  "ldrsb r2, [r0, #2]\n ldrb r3, [r0], #3\n lsr r3, r3, #4\n add r1, r1, r3, lsl #" scale "\n" \
+  TFLS_MULTIPLY("smlal")
+/* The end of r2 pairs of weights. */
+#define TFLS_BYTES8 "add lr, r0, r2, lsl #2\n"
+#define TFLS_BYTES4 "add lr, r0, r2, lsl #1\n add lr, lr, r2\n"
+#define TFLS_NO_LANES                                                                                 \
+  "movs r4, #0\n mov r5, r4\n mov r6, r4\n mov r7, r4\n mov r8, r4\n mov r9, r4\n mov r10, r4\n mov r11, r4\n"
+/* Four weights at a time; the first one sets the accumulators, the remainder starts in the middle. */
+#define TFLS_LOOP(bytes, first, lower, upper)                                          \
+  "ldrh r2, [r0], #2\n cbz r2, 9f\n" bytes "lsrs r2, r2, #1\n" first "bcs 6f\n b 5f\n" \
+  "9:\n" TFLS_NO_LANES "b 3f\n"                                                        \
+  "1:\n" lower "5:\n" upper lower "6:\n" upper "cmp r0, lr\n bne 1b\n"
+#define TFLS_LOOP8(scale) \
+  TFLS_LOOP(TFLS_BYTES8, TFLS_STEP8("smull", scale), TFLS_STEP8("smlal", scale), TFLS_STEP8("smlal", scale))
+#define TFLS_LOOP4(scale) \
+  TFLS_LOOP(TFLS_BYTES4, TFLS_LOWER4("smull", scale), TFLS_LOWER4("smlal", scale), TFLS_UPPER4(scale))
 /* An odd number of weights starts in the middle of the loop. */
-#define TFLS_BYTES_DENSE "ldr r3, [sp, #44]\n add lr, r0, r3\n tst r3, #1\n bne 4f\n"
-/* The output of a doubled sum, in r3. Halves of negative products are rounded away from zero: the sum has their sign,
+#define TFLS_STEP_DENSE "ldrsb r2, [r0], #1\n" TFLS_PRODUCTS("smlal", "[r1], #8", "[r1], #8")
+#define TFLS_LOOP_DENSE                                                                     \
+  TFLS_NO_LANES "ldr r3, [sp, #52]\n add lr, r0, r3\n tst r3, #1\n bne 4f\n"                 \
+  "1:\n" TFLS_STEP_DENSE "4:\n" TFLS_STEP_DENSE "cmp r0, lr\n bne 1b\n"
+/* Push the address of the output of pixel 4, which counts the channels; the fields of EightPixels up to `apart`; and
+ * where that address ends. Bias, multiplier and shift are less what it adds as their index. r1: the output of pixel 0. */
+#define TFLS_EIGHT_FRAME                                                                     \
+  "ldmia r0, {r2-r12}\n add r1, r1, r11, lsl #2\n and r0, r1, r2\n sub r4, r4, r1, lsl #2\n"  \
+  "sub r5, r5, r0, lsl #2\n subs r6, r6, r0\n add lr, r1, r11\n push {r1-r12, lr}\n"
+/* The output of a doubled sum, in r1. Halves of negative products are rounded away from zero: the sum has their sign,
  * but where a product is 0, and that stays 0 either way. */
 #define TFLS_SCALE(sum) \
-  "smmlar r3, " sum ", r2, r12\n add r3, r3, " sum ", asr #31\n asr r3, r3, lr\n ssat r3, #8, r3\n"
-#define TFLS_LOW(low) "ubfx " low ", " low ", #0, #23\n add " low ", r1, " low ", lsl #1\n" TFLS_SCALE(low)
-/* Before TFLS_LOW of the same accumulator. */
+  "smmlar r1, " sum ", r12, r2\n add r1, r1, " sum ", asr #31\n asr r1, r1, lr\n ssat r1, #8, r1, asr #1\n"
+#define TFLS_LOW(low) "sbfx " low ", " low ", #0, #23\n add " low ", r3, " low ", lsl #1\n" TFLS_SCALE(low)
+/* Before TFLS_LOW of the same accumulator. A negative lower lane has borrowed 1 from the upper one: the carry. */
 #define TFLS_HIGH(low, high) \
-  "lsr r3, " low ", #23\n orr " high ", r3, " high ", lsl #9\n add " high ", r1, " high ", lsl #1\n" TFLS_SCALE(high)
-/* The outputs of all accumulators; their number is at sp, the fields of EightPixels are 8 bytes further. r0: the first
- * output, r1: twice the bias, r2: multiplier, r12: rounding constant, lr: shift. */
-#define TFLS_EIGHT_OUTPUTS                                                                      \
-  "add r3, sp, #16\n ldmia r3, {r0, r1, r2, lr}\n ldr r3, [sp]\n ldr r1, [r1, r3, lsl #2]\n"    \
-  "add r0, r0, r3\n lsl r1, r1, #1\n sub r1, r1, #0x800000\n ldr r12, [sp, #36]\n and r3, r3, r12\n" \
-  "ldr r2, [r2, r3, lsl #2]\n ldrsb lr, [lr, r3]\n ldr r12, [sp, #40]\n mvn r3, lr\n"          \
-  "lsl r12, r12, r3\n rsb lr, lr, #0\n"                                                       \
-  TFLS_HIGH("r4", "r5") "ldr r5, [sp, #32]\n strb r3, [r0, r5]\n"                             \
-  TFLS_LOW("r4") "strb r3, [r0]\n add r4, r5, r5, lsl #1\n"                                   \
-  TFLS_HIGH("r6", "r7") "strb r3, [r0, r4]\n"                                                 \
-  TFLS_LOW("r6") "strb r3, [r0, r5, lsl #1]\n add r6, r5, r5, lsl #2\n"                       \
-  TFLS_HIGH("r8", "r9") "strb r3, [r0, r6]\n"                                                 \
-  TFLS_LOW("r8") "strb r3, [r0, r5, lsl #2]\n rsb r7, r5, r5, lsl #3\n"                       \
-  TFLS_HIGH("r10", "r11") "strb r3, [r0, r7]\n"                                               \
-  TFLS_LOW("r10") "strb r3, [r0, r4, lsl #1]\n"                                               \
-  "ldr r3, [sp]\n adds r3, #1\n str r3, [sp]\n cmp r3, r5\n bne 2b\n"
-#define TFLS_LANES                                                                              \
-  "mov r4, #0x400000\n mov r5, #0x2000\n mov r6, r4\n mov r7, r5\n mov r8, r4\n"            \
-  "mov r9, r5\n mov r10, r4\n mov r11, r5\n"
-#define TFLS_EIGHT_PIXELS(name, bytes, loop)                                                    \
-  TFLS_NAKED static void name(const EightPixels* group __attribute__((unused))) {               \
-    __asm__ volatile(                                                                           \
-        ".syntax unified\n push {r4-r11, lr}\n ldmia r0, {r1-r10}\n push {r1-r10}\n"            \
-        "movs r3, #0\n sub sp, #8\n str r3, [sp]\n"                                             \
-        "2:\n ldrd r0, r1, [sp, #8]\n"                                                         \
-        TFLS_LANES bytes                                                                        \
-        "cmp r0, lr\n beq 3f\n"                                                                 \
-        "1:\n" loop "cmp r0, lr\n bne 1b\n"                                                     \
-        "3:\n str r0, [sp, #8]\n" TFLS_EIGHT_OUTPUTS                                            \
-        "add sp, #48\n pop {r4-r11, pc}\n");                                                    \
+  "lsrs r1, " low ", #23\n adc " high ", r1, " high ", lsl #9\n add " high ", r3, " high ", lsl #1\n" TFLS_SCALE(high)
+/* The outputs of all accumulators. r0: that of pixel 4, r2: rounding constant, r3: twice the bias, r12: multiplier, lr:
+ * shift less 1. */
+#define TFLS_EIGHT_OUTPUTS                                                                            \
+  "str r0, [sp, #24]\n ldmia sp, {r0, r1, r2, r3, r12, lr}\n ldr r3, [r3, r0, lsl #2]\n ands r1, r1, r0\n" \
+  "ldr r12, [r12, r1, lsl #2]\n ldrsb lr, [lr, r1]\n lsls r3, r3, #1\n mvn lr, lr\n lsl r2, r2, lr\n"     \
+  TFLS_HIGH("r4", "r5") "ldr r5, [sp, #36]\n strb r1, [r0, r5]\n"                                     \
+  TFLS_LOW("r4") "ldr r4, [sp, #32]\n strb r1, [r0, r4, lsl #2]\n"                                    \
+  TFLS_HIGH("r6", "r7") "strb r1, [r0, r4]\n"                                                         \
+  TFLS_LOW("r6") "strb r1, [r0, r4, lsl #1]\n ldrd r6, r7, [sp, #40]\n"                               \
+  TFLS_HIGH("r8", "r9") "strb r1, [r0, r6]\n"                                                         \
+  TFLS_HIGH("r10", "r11") "strb r1, [r0, r7]\n"                                                       \
+  TFLS_LOW("r10") "strb r1, [r0, r6, lsl #1]\n ldr r4, [sp, #48]\n"                                   \
+  TFLS_LOW("r8") "strb r1, [r0], #1\n str r0, [sp]\n cmp r0, r4\n bne 2b\n"
+#define TFLS_EIGHT_PIXELS(name, start, loop, bytes)                                                   \
+  TFLS_NAKED static void name(const EightPixels* group TFLS_UNNAMED, int8_t* out TFLS_UNNAMED) {      \
+    __asm__ volatile(                                                                                 \
+        ".syntax unified\n push {r4-r11, lr}\n" start TFLS_EIGHT_FRAME "2:\n ldrd r0, r1, [sp, #24]\n" loop \
+        "3:\n" TFLS_EIGHT_OUTPUTS "add sp, #" bytes "\n pop {r4-r11, pc}\n");                          \
   }
 #if TFLS_HAS(TFLS_PAIR_DELTA8)
-TFLS_EIGHT_PIXELS(eight_pixels_pair8, TFLS_BYTES8, TFLS_LOOP8("4"))
+TFLS_EIGHT_PIXELS(eight_pixels_pair8, "", TFLS_LOOP8("4"), "52")
 #endif
 #if TFLS_HAS(TFLS_PAIR_DELTA4)
-TFLS_EIGHT_PIXELS(eight_pixels_pair4, TFLS_BYTES4, TFLS_LOOP4("4"))
+TFLS_EIGHT_PIXELS(eight_pixels_pair4, "", TFLS_LOOP4("4"), "52")
 #endif
 #if TFLS_HAS(TFLS_STRIP_DELTA8)
-TFLS_EIGHT_PIXELS(eight_pixels_strip8, TFLS_BYTES8, TFLS_LOOP8("2"))
+TFLS_EIGHT_PIXELS(eight_pixels_strip8, "", TFLS_LOOP8("2"), "52")
 #endif
 #if TFLS_HAS(TFLS_STRIP_DELTA4)
-TFLS_EIGHT_PIXELS(eight_pixels_strip4, TFLS_BYTES4, TFLS_LOOP4("2"))
+TFLS_EIGHT_PIXELS(eight_pixels_strip4, "", TFLS_LOOP4("2"), "52")
 #endif
 #if TFLS_HAS(TFLS_PAIR_DENSE8)
-TFLS_EIGHT_PIXELS(eight_pixels_dense, TFLS_BYTES_DENSE, TFLS_LOOP_DENSE)
+TFLS_EIGHT_PIXELS(eight_pixels_dense, "ldr r2, [r0, #44]\n push {r2}\n", TFLS_LOOP_DENSE, "56")
 #endif
 
 #if TFLS_HAS_SHARED_PAIRS
@@ -791,50 +830,46 @@ typedef struct {
 } EightShared;
 
 #define TFLS_STEP_SHARED \
-  "ldrb r2, [r0], #1\n ldr r2, [lr, r2, lsl #2]\n add r1, r1, r2, lsr #16\n sxth r2, r2\n" TFLS_MULTIPLY
-/* Eight symbols at a time; the remainder of a run starts in the middle. The end of a run is kept in memory. */
-#define TFLS_EIGHT_SHARED(name, start, next)                                                    \
-  TFLS_NAKED static void name(const EightShared* group __attribute__((unused))) {               \
+  "ldrb r2, [r0], #1\n ldr r2, [lr, r2, lsl #2]\n add r1, r1, r2, lsr #16\n sxth r2, r2\n" TFLS_MULTIPLY("smlal")
+/* Eight symbols at a time; the remainder of a run starts in the middle. Behind the frame of EightPixels lie the fields
+ * of EightShared, the end of the run, and the next of `starts`. */
+#define TFLS_EIGHT_SHARED(name, run, next)                                                      \
+  TFLS_NAKED static void name(const EightShared* group TFLS_UNNAMED, int8_t* out TFLS_UNNAMED) { \
     __asm__ volatile(                                                                           \
-        ".syntax unified\n push {r4-r11, lr}\n add r2, r0, #40\n ldmia r2, {r3-r6}\n sub sp, #4\n" \
-        "push {r3-r6}\n ldmia r0, {r1-r10}\n push {r1-r10}\n movs r3, #0\n sub sp, #8\n str r3, [sp]\n" \
-        "2:\n ldr r0, [sp, #8]\n ldr lr, [sp, #48]\n ldr r2, [sp, #52]\n" TFLS_LANES start      \
+        ".syntax unified\n push {r4-r11, lr}\n add r2, r0, #48\n ldmia r2, {r3-r6}\n sub sp, #8\n" \
+        "push {r3-r6}\n" TFLS_EIGHT_FRAME                                                       \
+        "2:\n ldr r0, [sp, #24]\n ldrd lr, r2, [sp, #52]\n" TFLS_NO_LANES run                   \
         "ldrb r3, [r0], #1\n cmp r3, #128\n bhs 6f\n"                                           \
-        "7:\n adds r12, r0, r3\n str r12, [sp, #64]\n cmp r3, #0\n beq 3f\n and r3, r3, #7\n"   \
+        "7:\n adds r12, r0, r3\n str r12, [sp, #68]\n cmp r3, #0\n beq 3f\n and r3, r3, #7\n"   \
         "tbb [pc, r3]\n8:\n .byte (10f - 8b) / 2, (17f - 8b) / 2, (16f - 8b) / 2, (15f - 8b) / 2\n" \
         ".byte (14f - 8b) / 2, (13f - 8b) / 2, (12f - 8b) / 2, (11f - 8b) / 2\n"                \
         "6:\n cmp r3, #255\n beq 9f\n sub r3, r3, #128\n ldrb r12, [r0], #1\n add r3, r12, r3, lsl #8\n b 7b\n" \
-        "9:\n ldr r12, [sp, #60]\n sub lr, r12, lr\n str lr, [sp, #48]\n ldrb r3, [r0], #1\n"  \
+        "9:\n ldr r12, [sp, #64]\n sub lr, r12, lr\n str lr, [sp, #52]\n ldrb r3, [r0], #1\n"  \
         "cmp r3, #128\n bhs 6b\n b 7b\n"                                                      \
         "10:\n" TFLS_STEP_SHARED "11:\n" TFLS_STEP_SHARED "12:\n" TFLS_STEP_SHARED               \
         "13:\n" TFLS_STEP_SHARED "14:\n" TFLS_STEP_SHARED "15:\n" TFLS_STEP_SHARED               \
-        "16:\n" TFLS_STEP_SHARED "17:\n" TFLS_STEP_SHARED "ldr r3, [sp, #64]\n cmp r0, r3\n bne 10b\n"                  \
-        "3:\n" next "str r0, [sp, #8]\n" TFLS_EIGHT_OUTPUTS                                     \
-        "add sp, #68\n pop {r4-r11, pc}\n");                                                    \
+        "16:\n" TFLS_STEP_SHARED "17:\n" TFLS_STEP_SHARED "ldr r3, [sp, #68]\n cmp r0, r3\n bne 10b\n" \
+        "3:\n" next TFLS_EIGHT_OUTPUTS "add sp, #76\n pop {r4-r11, pc}\n");                     \
   }
 #if TFLS_HAS(TFLS_PAIR_SHARED)
 TFLS_EIGHT_SHARED(eight_pixels_one_run, "ldr r1, [r2]\n", "")
 #endif
 #if TFLS_HAS(TFLS_STRIP_SHARED)
-TFLS_EIGHT_SHARED(eight_pixels_runs, "5:\n ldr r1, [r2], #4\n str r2, [sp, #4]\n",
-                  "ldr r2, [sp, #4]\n ldr r3, [sp, #56]\n cmp r2, r3\n bne 5b\n")
+TFLS_EIGHT_SHARED(eight_pixels_runs, "5:\n ldr r1, [r2], #4\n str r2, [sp, #72]\n",
+                  "ldr r2, [sp, #72]\n ldr r3, [sp, #60]\n cmp r2, r3\n bne 5b\n")
 #endif
 #endif
 
-static int all_shift_right(const TflsOperator* op) {
-  int32_t i = op->channel_step ? op->out_c : 1;
-  for (i--; i >= 0; i--)
-    if (op->shift[i] >= 0 || op->shift[i] <= -kFastestShift) return 0;
-  return 1;
-}
 #endif
 
 enum { kSharedBits = 1 }; /* in place of the bits of a distance: symbols of shared values */
 
 typedef struct {
   const TflsOperator* op;
-  int fast; /* whether the code for eight pixels takes the operator */
   int32_t* words; /* for the packed inputs */
+#if defined(TFLS_DSP)
+  EightPixels eight;
+#endif
 #if TFLS_HAS_SHARED_PAIRS
   Symbols symbols; /* at the first output */
 #endif
@@ -845,10 +880,15 @@ typedef struct {
 static Pairs pairs_of(const TflsOperator* op, void* scratch) {
   Pairs pairs;
   pairs.op = op;
-  pairs.fast = 0;
   pairs.words = (int32_t*)scratch;
 #if defined(TFLS_DSP)
-  pairs.fast = !op->wide && all_shift_right(op);
+  {
+    const int32_t out_c = op->out_c;
+    const EightPixels eight = {
+        -op->channel_step, 2 * op->output_zero_point + 1, op->bias, op->multiplier, op->shift, op->stream, pairs.words,
+        {-out_c, -3 * out_c, out_c, 3 * out_c}, op->taps};
+    pairs.eight = eight;
+  }
 #endif
   return pairs;
 }
@@ -859,6 +899,9 @@ static Pairs shared_pairs_of(const TflsOperator* op, void* scratch, uint32_t uni
   Pairs pairs = pairs_of(op, scratch);
   uint32_t* words;
   pairs.symbols = read_symbols(op, unit, scratch, &words);
+#if defined(TFLS_DSP)
+  pairs.eight.stream = pairs.symbols.at;
+#endif
   pairs.words = (int32_t*)words;
   pairs.runs = 1;
   pairs.starts[0] = (uintptr_t)pairs.words - unit;
@@ -889,21 +932,18 @@ TFLS_OUTLINE void any_shared_outputs(const Pairs* pairs, int8_t* out, int32_t co
 
 TFLS_OUTLINE void shared_outputs(const Pairs* pairs, int8_t* out, int32_t count) {
 #if defined(TFLS_DSP)
-  if (pairs->fast && count == kPairPixels) {
-    const TflsOperator* const op = pairs->op;
+  if (pairs->op->quick && count == kPairPixels) {
     const Symbols* const symbols = &pairs->symbols;
-    const EightShared group = {{symbols->at, NULL, out, op->bias, op->multiplier, op->shift, op->out_c,
-                                -op->channel_step, 2 * op->output_zero_point + 1, op->taps},
-                               symbols->steps, pairs->starts, pairs->starts + pairs->runs,
+    const EightShared group = {pairs->eight, symbols->steps, pairs->starts, pairs->starts + pairs->runs,
                                (uintptr_t)symbols->steps + (uintptr_t)symbols->other};
 #if TFLS_HAS(TFLS_PAIR_SHARED)
     if (pairs->runs == 1) {
-      eight_pixels_one_run(&group);
+      eight_pixels_one_run(&group, out);
       return;
     }
 #endif
 #if TFLS_HAS(TFLS_STRIP_SHARED)
-    eight_pixels_runs(&group);
+    eight_pixels_runs(&group, out);
     return;
 #endif
   }
@@ -914,32 +954,28 @@ TFLS_OUTLINE void shared_outputs(const Pairs* pairs, int8_t* out, int32_t count)
 
 #if TFLS_HAS_OTHER_PAIRS
 TFLS_OUTLINE void weight_outputs(const Pairs* pairs, int8_t* out, int32_t count, int32_t unit, int bits) {
-  const int32_t* const base = pairs->words;
 #if defined(TFLS_DSP)
-  if (pairs->fast && count == kPairPixels) {
-    const TflsOperator* const op = pairs->op;
-    const EightPixels group = {op->stream,     base,      out,       op->bias,
-                               op->multiplier, op->shift, op->out_c, -op->channel_step,
-                               2 * op->output_zero_point + 1, op->taps};
+  if (pairs->op->quick && count == kPairPixels) {
+    const EightPixels* const eight = &pairs->eight;
 #if TFLS_HAS(TFLS_PAIR_DELTA8)
-    if (unit == 4 && bits == 8) eight_pixels_pair8(&group);
+    if (unit == 4 && bits == 8) eight_pixels_pair8(eight, out);
 #endif
 #if TFLS_HAS(TFLS_PAIR_DELTA4)
-    if (unit == 4 && bits == 4) eight_pixels_pair4(&group);
+    if (unit == 4 && bits == 4) eight_pixels_pair4(eight, out);
 #endif
 #if TFLS_HAS(TFLS_STRIP_DELTA8)
-    if (unit == 1 && bits == 8) eight_pixels_strip8(&group);
+    if (unit == 1 && bits == 8) eight_pixels_strip8(eight, out);
 #endif
 #if TFLS_HAS(TFLS_STRIP_DELTA4)
-    if (unit == 1 && bits == 4) eight_pixels_strip4(&group);
+    if (unit == 1 && bits == 4) eight_pixels_strip4(eight, out);
 #endif
 #if TFLS_HAS(TFLS_PAIR_DENSE8)
-    if (bits == 0) eight_pixels_dense(&group);
+    if (bits == 0) eight_pixels_dense(eight, out);
 #endif
     return;
   }
 #endif
-  any_pair_outputs(pairs->op, base, out, count, unit, bits);
+  any_pair_outputs(pairs->op, pairs->words, out, count, unit, bits);
 }
 #endif
 
@@ -998,6 +1034,26 @@ TFLS_OUTLINE void pack_inner_windows(const TflsOperator* op, const int8_t* a, co
   for (ky = op->filter_h; ky > 0; ky--, a += step, b += step, words += 4 * row) pack_inside(words, 4, a, b, row);
 }
 
+/* The inputs of eight pixels that lie side by side, as pairs. */
+#if defined(TFLS_DSP)
+/* r3, r5, r7, r9: the pairs; r11: the end of the first pixel; r12, lr, r10: 3, 5 and 7 times the channels. */
+TFLS_NAKED static void pack_pixels_inside(const int8_t* x TFLS_UNNAMED, int32_t channels TFLS_UNNAMED,
+                                          int32_t* words TFLS_UNNAMED) {
+  __asm__ volatile(
+      ".syntax unified\n push {r4-r11, lr}\n add r11, r0, r1\n add r12, r1, r1, lsl #1\n add lr, r1, r1, lsl #2\n"
+      "rsb r10, r1, r1, lsl #3\n"
+      "1:\n ldrsb r4, [r0, r1]\n ldrsb r5, [r0, r1, lsl #1]\n ldrsb r6, [r0, r12]\n ldrsb r7, [r0, r1, lsl #2]\n"
+      "ldrsb r8, [r0, lr]\n ldrsb r9, [r0, r12, lsl #1]\n add r5, r5, r6, lsl #23\n ldrsb r6, [r0, r10]\n"
+      "ldrsb r3, [r0], #1\n add r7, r7, r8, lsl #23\n add r9, r9, r6, lsl #23\n add r3, r3, r4, lsl #23\n"
+      "cmp r0, r11\n stmia r2!, {r3, r5, r7, r9}\n bne 1b\n pop {r4-r11, pc}\n");
+}
+#else
+TFLS_INLINE void pack_pixels_inside(const int8_t* x, int32_t channels, int32_t* words) {
+  int32_t j;
+  for (j = 0; j < kPairPixels / 2; j++, x += 2 * channels) pack_inside(words + j, 4, x, x + channels, channels);
+}
+#endif
+
 /* Distances count inputs of the output: (row of the filter, column, channel). */
 TFLS_OUTLINE void all_pairs(const Pairs* pairs, const int8_t* x, int8_t* y, int bits) {
   const TflsOperator* const op = pairs->op;
@@ -1007,9 +1063,7 @@ TFLS_OUTLINE void all_pairs(const Pairs* pairs, const int8_t* x, int8_t* y, int 
   for (start = 0; start < pixels; start += kPairPixels) {
     const int32_t first = group_start(start, pixels);
     if (is_pointwise(op) && pixels >= kPairPixels) {
-      const int8_t* at = x + first * op->in_c;
-      for (j = 0; j < kPairPixels / 2; j++, at += 2 * op->in_c)
-        pack_pairs(words + j, 4, at, at + op->in_c, op->in_c, op->input_zero_point);
+      pack_pixels_inside(x + first * op->in_c, op->in_c, words);
     } else {
       Windows windows;
       find_windows(op, first, kPairPixels, &windows);
@@ -1057,31 +1111,78 @@ TFLS_OUTLINE void pair_shared(const TflsOperator* op, const int8_t* x, int8_t* y
 #if TFLS_HAS_STRIPS
 TFLS_INLINE int32_t half_strip(int32_t filter_w) { return (kPairPixels + filter_w) / 2; } /* pairs of one parity */
 
+#if defined(TFLS_DSP)
+/* The columns at both ends of a strip. Outside of the image, they are one value: the zero point. */
+typedef struct {
+  const int8_t *left, *right;
+  int32_t left_step, right_step; /* to the next channel */
+} StripEnds;
+
+/* A row of a strip for filters of three columns; x: its second column. From right to left, a value and then the pair
+ * that it starts. r5, r6, r7: 3, 5 and 7 times the channels; r3, r4, r8, r9: `ends`; r10: the end of x. */
+TFLS_NAKED static void pack_three_columns(const int8_t* x TFLS_UNNAMED, int32_t channels TFLS_UNNAMED,
+                                          int32_t* words TFLS_UNNAMED, const StripEnds* ends TFLS_UNNAMED) {
+  __asm__ volatile(
+      ".syntax unified\n push {r4-r11, lr}\n ldmia r3, {r3, r4, r8, r9}\n add r5, r1, r1, lsl #1\n"
+      "add r6, r1, r1, lsl #2\n rsb r7, r1, r1, lsl #3\n add r10, r0, r1\n"
+      "1:\n ldrsb r11, [r4]\n ldrsb r12, [r0, r7]\n ldrsb lr, [r0, r5, lsl #1]\n"
+      "add r11, r12, r11, lsl #23\n str r11, [r2, #16]\n ldrsb r11, [r0, r6]\n"
+      "add r12, lr, r12, lsl #23\n str r12, [r2, #32]\n ldrsb r12, [r0, r1, lsl #2]\n"
+      "add lr, r11, lr, lsl #23\n str lr, [r2, #12]\n ldrsb lr, [r0, r5]\n"
+      "add r11, r12, r11, lsl #23\n str r11, [r2, #28]\n ldrsb r11, [r0, r1, lsl #1]\n"
+      "add r12, lr, r12, lsl #23\n str r12, [r2, #8]\n ldrsb r12, [r0, r1]\n"
+      "add lr, r11, lr, lsl #23\n str lr, [r2, #24]\n ldrsb lr, [r0], #1\n"
+      "add r11, r12, r11, lsl #23\n str r11, [r2, #4]\n ldrsb r11, [r3]\n"
+      "add r12, lr, r12, lsl #23\n str r12, [r2, #20]\n add lr, r11, lr, lsl #23\n add r3, r3, r8\n"
+      "add r4, r4, r9\n cmp r0, r10\n str lr, [r2], #40\n bne 1b\n pop {r4-r11, pc}\n");
+}
+#endif
+
 static void pack_strip_row(const TflsOperator* op, const int8_t* image, int32_t row, int32_t column, int32_t* words) {
   const int32_t half = half_strip(op->filter_w), channels = op->in_c, zero_point = op->input_zero_point;
   const int8_t* const start = row >= 0 && row < op->in_h ? image + row * op->in_w * channels : NULL;
-  const int8_t* left = start && column >= 0 && column < op->in_w ? start + column * channels : NULL;
+  const int8_t* left = column >= 0 && column < op->in_w ? start + column * channels : NULL;
   int32_t j;
-  for (j = 0; j <= kPairPixels + op->filter_w - 2; j++) {
+  if (start == NULL) {
+    for (j = 2 * half * channels; j > 0; j--) *words++ = pair_of(zero_point, zero_point);
+    return;
+  }
+#if defined(TFLS_DSP)
+  if (op->filter_w == 3 && column + 8 < op->in_w) {
+    const int is_inside = column + 9 < op->in_w;
+    const StripEnds ends = {left ? left : &op->input_zero_point,
+                            is_inside ? start + (column + 9) * channels : &op->input_zero_point,
+                            left != NULL, is_inside};
+    pack_three_columns(start + (column + 1) * channels, channels, words, &ends);
+    return;
+  }
+#endif
+  /* The last pair is only read beside a weight of zero. */
+  for (j = 0; j < kPairPixels + op->filter_w - 2; j++) {
     const int32_t next = column + j + 1;
-    const int8_t* const right = start && next >= 0 && next < op->in_w ? start + next * channels : NULL;
-    int32_t* const to = words + (j & 1) * half + (j >> 1);
-    if (half == 5) { /* the usual filters of three columns: a constant step is quicker */
-      pack_pairs(to, 10, left, right, channels, zero_point);
-    } else {
-      pack_pairs(to, 2 * half, left, right, channels, zero_point);
-    }
+    const int8_t* const right = next >= 0 && next < op->in_w ? start + next * channels : NULL;
+    pack_pairs(words + (j & 1) * half + (j >> 1), 2 * half, left, right, channels, zero_point);
     left = right;
   }
 }
 
+#if !defined(TFLS_DSP)
 typedef struct {
   int32_t words[4];
 } FourWords;
+#endif
 
 /* The rows that stay move to the front. */
-static void move_rows(int32_t* to, const int32_t* from, int32_t words) {
+TFLS_INLINE void move_rows(int32_t* to, const int32_t* from, int32_t words) {
+#if defined(TFLS_DSP)
+  for (; words >= 8; words -= 8)
+    __asm__ volatile("ldmia %1!, {r4-r6, r8-r10, r12, lr}\n stmia %0!, {r4-r6, r8-r10, r12, lr}\n"
+                     : "+r"(to), "+r"(from)
+                     :
+                     : "r4", "r5", "r6", "r8", "r9", "r10", "r12", "lr", "memory");
+#else
   for (; words >= 4; words -= 4, to += 4, from += 4) *(FourWords*)(void*)to = *(const FourWords*)(const void*)from;
+#endif
   for (; words > 0; words--) *to++ = *from++;
 }
 
@@ -1738,6 +1839,7 @@ static TflsStatus check_stream(TflsOperator* op, const TflsConstants* constants)
   Reader reader = {constants->stream, constants->stream + constants->stream_bytes, NULL, NULL};
   int32_t o;
   op->wide = 0;
+  op->quick = 1;
 #if TFLS_HAS_SHARED
   if (has_shared_values(op->kernel)) {
     const uint32_t tables = read_tables(&reader, symbols_of(op));
@@ -1755,6 +1857,7 @@ static TflsStatus check_stream(TflsOperator* op, const TflsConstants* constants)
     if (shift > 0) largest = largest >> (31 - shift) ? INT32_MAX : largest << shift;
     if (largest >= INT32_MAX) return TFLS_BAD_PARAMETERS;
     if (largest >= 1 << 30) op->wide = 1;
+    if (op->wide || shift >= 0 || shift <= -kFastestShift) op->quick = 0;
   }
   return reader.at == reader.end ? TFLS_OK : TFLS_BAD_STREAM;
 }

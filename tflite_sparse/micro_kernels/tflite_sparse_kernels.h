@@ -84,7 +84,8 @@ typedef struct {
   uint32_t scratch_bytes; /* of the memory that tfls_run needs, aligned to 16 bytes; 0: none */
   uint8_t kernel;
   uint8_t channel_step; /* 0: all outputs share multiplier and shift; 1: one for each */
-  uint8_t wide; /* whether sums may take more than 30 bits */
+  uint8_t wide;  /* whether sums may take more than 30 bits */
+  uint8_t quick; /* whether none does, and all outputs shift to the right by 1 to 19 */
   int8_t input_zero_point, output_zero_point, output_min, output_max;
 } TflsOperator;
 

@@ -17,8 +17,7 @@ from tflite_sparse.standalone_c.operators.windows import Window, windows
 from tflite_sparse.standalone_c.program import Call, Field, Operand, Step, Struct, Table
 
 SOURCE = "tflite_sparse_kernels"
-_WIDE_SUM = 1 << 30
-
+_WIDE_SUM, _QUICK_SHIFT = 1 << 30, -20
 
 _MOST_SHIFT, _LEAST_SHIFT = 30, -31
 _INT32 = 1 << 31
@@ -70,7 +69,8 @@ def step(node: Node, found: SparseOperator) -> Step:
     stored = node.graph.constant(found.tensors[0])
     assert stored is not None  # it was decoded
     largest = np.abs(parameters.bias.astype(np.int64)) + 128 * absolute_sums(found.weights)
-    largest = largest * 2.0 ** np.maximum(parameters.shifts.astype(np.int64), 0)
+    shifts = parameters.shifts.astype(np.int64)
+    is_wide = bool(np.any(largest * 2.0 ** np.maximum(shifts, 0) >= _WIDE_SUM))
     pairs: list[tuple[str, Field]] = [
         ("stream", Table("stream", stored)),
         ("bias", Table("bias", parameters.bias)),
@@ -87,7 +87,8 @@ def step(node: Node, found: SparseOperator) -> Step:
         ("scratch_bytes", scratch),
         ("kernel", int(options.kernel)),
         ("channel_step", int(not options.one_scale)),
-        ("wide", int(bool(np.any(largest >= _WIDE_SUM)))),
+        ("wide", int(is_wide)),
+        ("quick", int(not is_wide and bool(np.all((shifts < 0) & (shifts > _QUICK_SHIFT))))),
         ("input_zero_point", options.input_zero_point),
         ("output_zero_point", options.output_zero_point),
         *zip(("output_min", "output_max"), options.output_range, strict=True),
