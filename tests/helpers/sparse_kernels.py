@@ -132,6 +132,17 @@ def of_weights(layer, weights, inputs, bias=None, scales=None):
     return Made(layer, weights, parameters, inputs, _dense(layer, weights, bias, parameters, inputs))
 
 
+def at_the_limit_of_pairs():
+    """An operator whose absolute weights sum to 32,767: the outermost inputs leave the other pixel of a pair alone."""
+    layer = Layer(outputs=1, channels=259, input_size=(2, 8), zero_points=(-128, 0))
+    weights = np.full(layer.filter.shape, -127, np.int8)
+    weights[0, 0, 0, 258] = 258 * 127 - 32767  # the rest, so that the sum is exactly the limit less one
+    assert np.abs(weights.astype(int)).sum() == 32767
+    row, column = np.indices((2, 8))
+    inputs = np.where((row + column) % 2, 127, -128)[None, :, :, None]  # each extreme in each pixel of a pair
+    return of_weights(layer, weights, np.broadcast_to(inputs, (1, 2, 8, 259)).astype(np.int8))
+
+
 def run_with_sanitizers(cases):
     """The results of cases on this machine; fails where a sanitizer finds something."""
     with tempfile.TemporaryDirectory() as name:

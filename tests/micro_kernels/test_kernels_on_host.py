@@ -8,8 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from helpers import sparse_kernels
-from helpers.sparse_kernels import Layer, made, run_with_sanitizers
+from helpers.sparse_kernels import Layer, at_the_limit_of_pairs, made, run_with_sanitizers
 from tflite_sparse.codecs.streams import stream
 from tflite_sparse.codecs.streams.kernels import PAIR_KERNELS, SHARED_KERNELS, Kernel
 
@@ -183,14 +182,7 @@ def test_sums_of_more_than_30_bits(largest_bias):
 
 
 def test_the_largest_sum_that_pairs_take():
-    """At 32,767 the outermost inputs still leave the other pixel of a pair alone."""
-    layer = Layer(outputs=1, channels=259, input_size=(2, 8), zero_points=(-128, 0))
-    weights = np.full(layer.filter.shape, -127, np.int8)
-    weights[0, 0, 0, 258] = 258 * 127 - 32767  # the rest, so that the sum is exactly the limit less one
-    assert np.abs(weights.astype(int)).sum() == 32767
-    row, column = np.indices((2, 8))
-    inputs = np.where((row + column) % 2, 127, -128)[None, :, :, None]  # each extreme in each pixel of a pair
-    one = sparse_kernels.of_weights(layer, weights, np.broadcast_to(inputs, (1, 2, 8, 259)).astype(np.int8))
+    one = at_the_limit_of_pairs()
     kernels = sorted(PAIR_KERNELS)
     for kernel, result in zip(kernels, run_with_sanitizers([one.case(kernel) for kernel in kernels]), strict=True):
         assert np.array_equal(result.output, one.expected), kernel

@@ -11,9 +11,11 @@ from ai_edge_litert import schema_py_generated as schema
 from helpers import micro_process, tiny_models
 from helpers.int8_models import Activation, Constant, Operator, side_by_side
 from helpers.standalone_operators import by_micro
+from tflite_sparse.backends import in_c
 from tflite_sparse.codecs.streams.kernels import Filter
 from tflite_sparse.codecs.streams.work import Pixels
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.planning.encoder import encode_model
 from tflite_sparse.runtime import cortex_m, cortex_m_model
 from tflite_sparse.runtime.host_c import PortBytes
 from tflite_sparse.standalone_c import estimate, files
@@ -31,11 +33,12 @@ INPUT_SCALE = 1 / 16
 
 def weighted(name, shape, axis, image, *, strides=(1, 1), dilations=(1, 1), padding=SAME, activation=NONE, **more):
     """An operator with random weights ``shape``; ``more``: points (of input, output), spread, bias, batches, scales,
-    largest weight, depth multiplier."""
+    largest weight, share of zeros, depth multiplier."""
     rng = np.random.default_rng(math.prod(shape) + math.prod(image))
     outputs, points = shape[axis], more.get("points", (3, -5))
     largest = more.get("largest", 127)
     values = rng.integers(-largest, largest + 1, shape).astype(np.int8)
+    values[rng.random(shape) < more.get("zeros", 0)] = 0
     scales = rng.uniform(0.5, 2.0, more.get("scales", outputs)).astype(np.float32) / 64
     bias = rng.integers(-1, 2, outputs) * more.get("bias", 3000)
     constants = [
@@ -196,16 +199,20 @@ def made_input(rng, x):
     return rng.integers(-128, 128, x.shape).astype(np.int8)
 
 
-def generated(model, cpu):
-    return files.generate(serde.parse(tiny_models.to_bytes(model)), Naming("model", "tests", "model.tflite"), cpu)
+def generated(model, cpu, *, sparse=False):
+    parsed = serde.parse(tiny_models.to_bytes(model))
+    if sparse:
+        encode_model(parsed, in_c.planned(cpu, "latency"))
+    return files.generate(parsed, Naming("model", "tests", "model.tflite"), cpu)
 
 
-def run(cpu, operators, made_for=None):
+def run(cpu, operators, made_for=None, *, sparse=False):
     """(what the emulated CPU computes and counts, what TensorFlow Lite Micro computes)."""
     model = side_by_side(operators)
     rng = np.random.default_rng(0)
     inputs = [made_input(rng, x) for each in operators for x in each.activations]
-    sources = generated(model, made_for or cpu)
+    sources = generated(model, made_for or cpu, sparse=sparse)
+    assert all(step.form.startswith("sparse") for step in sources.program.steps) or not sparse
     ports = [
         [PortBytes(sources.program.values[number].shape, np.dtype(np.int8)) for number in numbers]
         for numbers in (sources.program.inputs, sources.program.outputs)
@@ -237,6 +244,22 @@ def test_outputs_are_those_of_tensorflow_lite_micro(cpu, made_for):
         if not np.array_equal(ours, theirs)
     ]
     assert not different
+
+
+SPARSE = [
+    conv((24, 1, 1, 32), 0, (5, 5), zeros=0.85),
+    conv((24, 1, 1, 32), 0, (5, 5), zeros=0.85, scales=1, largest=1, spread=2.8e-3, bias=0),  # no shift
+    conv((24, 1, 1, 32), 0, (5, 5), zeros=0.85, largest=1, spread=2e-3, bias=0),  # none, or to the right
+    conv((24, 3, 3, 8), 0, (6, 9), zeros=0.85, bias=2**30),  # wide sums
+    matrix((40, 300), 0, (1, 300), zeros=0.85),
+    matrix((40, 300), 0, (1, 300), zeros=0.85, scales=1, largest=1, spread=9e-4, bias=0),  # no shift
+]
+
+
+@pytest.mark.parametrize("cpu", ["cortex-m0", "cortex-m4"])
+def test_sparse_operators_that_are_opened_ahead(cpu):
+    counted, expected = run(cpu, SPARSE, sparse=True)
+    assert all(np.array_equal(ours, theirs) for ours, theirs in zip(counted.rows[0], expected, strict=True))
 
 
 @pytest.mark.parametrize("cpu", sorted(INSTRUCTIONS))

@@ -450,8 +450,8 @@ typedef struct {
   "ubfx r2, " word ", #8, #8\n lsrs r3, " word ", #24\n ldrsb r2, [r4, r2]\n ldrsb r3, [r4, r3]\n"    \
   "sxtb16 " word ", " word "\n smlabb r5, r2, " word ", r5\n smlabt r5, r3, " word ", r5\n"
 #define TFLS_GROUP "ldr r0, [r6], #4\n ldr r1, [r6], #4\n" TFLS_PLUS_TWO("r0") TFLS_PLUS_TWO("r1")
-/* Write the outputs from y to y_end, where shifts leave room for the zero point beside the rounding constant; return the
- * last sum and move the stream. Eight groups at a time; what is left over starts in the middle. r0 and r1: two weights
+/* Write the outputs from y to y_end, where shifts leave room for the zero point beside the rounding constant; return
+ * the last sum and move the stream. Eight groups at a time; what is left over starts in the middle. r0 and r1: two weights
  * each, r2 and r3: inputs, r4: segment, r5: sum, r6: stream, r7: end of the groups, r8: end of x, r9: y, lr: x; r10,
  * r11, r12: bias, multiplier and shift, less what y adds as their index. */
 TFLS_NAKED static int32_t index8_outputs(IndexedRow* row TFLS_UNNAMED) {
@@ -772,7 +772,8 @@ typedef struct {
   TFLS_NO_LANES "ldr r3, [sp, #52]\n add lr, r0, r3\n tst r3, #1\n bne 4f\n"                 \
   "1:\n" TFLS_STEP_DENSE "4:\n" TFLS_STEP_DENSE "cmp r0, lr\n bne 1b\n"
 /* Push the address of the output of pixel 4, which counts the channels; the fields of EightPixels up to `apart`; and
- * where that address ends. Bias, multiplier and shift are less what it adds as their index. r1: the output of pixel 0. */
+ * where that address ends. Bias, multiplier and shift are less what it adds as their index. r1: the output of
+ * pixel 0. */
 #define TFLS_EIGHT_FRAME                                                                     \
   "ldmia r0, {r2-r12}\n add r1, r1, r11, lsl #2\n and r0, r1, r2\n sub r4, r4, r1, lsl #2\n"  \
   "sub r5, r5, r0, lsl #2\n subs r6, r6, r0\n add lr, r1, r11\n push {r1-r12, lr}\n"
