@@ -163,13 +163,15 @@ static int32_t inner_outputs(int32_t in, int32_t out, int32_t stride, int32_t pa
  *
  * A column of the input, three values, is read once for the two or three outputs that it is part of: it completes one,
  * is the middle of the next and the start of another. Weights, biases and so sums are doubled, as SMMLAR wants them.
+ * Lines are those of the image, or its columns where these are longer: less is done between lines then. "Columns" and
+ * "rows" below are those of a line and across lines.
  */
 
 #if defined(TFLS_DSP)
 /* Lines of outputs of a channel in a row; the assembly knows the order. Places are those of channel 0. */
 typedef struct {
-  int32_t flags;
-  const int8_t* loop_end; /* in the first line, where the input is read when all inner outputs are written */
+  int32_t kind;
+  const int8_t* loop_end; /* in the first line, where the input is read when the loop has written its outputs */
   int32_t line;           /* bytes of the input from one line to the next */
   int32_t output_gap, input_gap; /* added to both places at the end of a line */
   const int8_t* end;             /* where the line behind the last one would begin */
@@ -179,152 +181,206 @@ typedef struct {
   intptr_t output; /* stride 1: bytes from the column that completes an output to it; stride 2: its address */
 } Lines;
 
-/* What all of these outputs share. "Halves": row 0 below, row 2 above. */
+/* Which rows of the filter meet the input. Above: the last two, from the first row of the input on; below: the first
+ * two, and rows are counted upwards from the last. */
+enum { kWithin, kAbove, kBelow, kNoLines };
+
+/* What all outputs of a channel share; the assembly knows the order. "Halves": row 0 below, row 2 above. */
 typedef struct {
-  int32_t bias, multiplier, rounding;
-  int32_t first;  /* the sum that a line begins with: the bias, and with padding on the left what that adds */
-  int32_t behind; /* what padding on the right adds to the last sum */
   int32_t left, middle, right; /* weights of the columns, as halves */
   int32_t centre;              /* weights of row 1: left below, middle above */
-  int32_t last_and_shift;      /* weight of row 1, right, above; the shift to the right below */
+  int32_t last_and_shift;      /* weight of row 1, right, above; flags; the shift to the right in the lowest byte */
+  int32_t bias;
+  int32_t zeros_on_left, zeros; /* the zero point as both halves; on the left 0 if there is no padding */
+  int32_t multiplier, rounding;
 } Filter;
 
-enum { kReadsLeft = 1 /* no padding on the left */, kIsOdd = 2 /* inner outputs */, kHasBehind = 4 };
+/* Bits 8 to 10: 1 to 3 outputs that the loop of four begins with, 4 if it writes none. */
+enum { kFirstOutputs = 256, kStrides = 1 << 11, kIsOdd = 1 << 13, kReadsLeft = 1 << 14, kHasBehind = 1 << 15 };
 
-/* Stack: the filter up to behind, the lines up to end. r0, r1: halves of a column and its row 1, r2: a completed sum,
- * r3, lr: sums to come, r4 to r8: the weights, r9 to r12: the places from input on. */
-#define TFLS_BEGIN                                                                      \
-  ".syntax unified\n push {r4-r11, lr}\n mov r12, r2\n ldmia r0!, {r2-r7}\n"            \
-  "add r3, r3, r12\n add r7, r7, r12\n push {r2-r7}\n ldmia r1!, {r2-r6}\n push {r2-r6}\n" \
-  "ldmia r1, {r4-r8}\n mov r2, r12\n ldmia r0, {r9-r12}\n add r9, r9, r2\n"
+/* Stack: the lines up to end, multiplier, rounding, what the first sum of a line begins with, bias of the others, what
+ * padding on the right adds; then the arguments. r0, r1: halves of a column and its row 1, r2: a completed sum, r3, lr:
+ * sums to come, r4 to r8: the weights, r9 to r12: the places from input on. */
 #define TFLS_COLUMN \
   "ldrsb r0, [r9]\n ldrsb r2, [r9, r11, lsl #1]\n ldrsb r1, [r9, r11]\n pkhbt r0, r0, r2, lsl #16\n"
-#define TFLS_LEFT(to) "smlad " to ", r0, r4, " to "\n smlabb " to ", r1, r7, " to "\n"
+#define TFLS_LEFT(to, from) "smlad " to ", r0, r4, " from "\n smlabb " to ", r1, r7, " to "\n"
 #define TFLS_MIDDLE(to, from) "smlad " to ", r0, r5, " from "\n smlabt " to ", r1, r7, " to "\n"
 #define TFLS_RIGHT "smlad r2, r0, r6, r3\n smlabt r2, r1, r8, r2\n"
 #define TFLS_NEXT "add r9, r9, r10\n"
-/* r2 as int8, in r0: tfls_quick_output. */
-#define TFLS_SCALE                                                                      \
-  "ldrd r0, r1, [sp, #4]\n smmlar r0, r2, r0, r1\n add r0, r0, r2, asr #31\n"           \
-  "asr r0, r0, r8\n ssat r0, #8, r0\n"
-/* N: the left column is read, C: inner outputs are odd. */
-#define TFLS_BEGIN_LINE                                                                 \
-  "2:\n ldr r0, [sp, #20]\n ldr r3, [sp, #12]\n lsls r0, r0, #31\n bpl 3f\n"            \
-  TFLS_COLUMN TFLS_LEFT("r3") TFLS_NEXT "3:\n"
-#define TFLS_SKIP_WITHOUT_BEHIND "ldr r0, [sp, #20]\n lsls r0, r0, #30\n bcc 5f\n"
-#define TFLS_ADD_BEHIND "ldr r2, [sp, #16]\n add r2, r2, r3\n"
-#define TFLS_END_LINE                                                                   \
-  "5:\n ldrd r0, r1, [sp, #24]\n ldrd r2, r3, [sp, #32]\n add r0, r0, r1\n str r0, [sp, #24]\n" \
-  "ldr r0, [sp, #40]\n add r12, r12, r2\n add r9, r9, r3\n cmp r9, r0\n bne 2b\n"       \
-  "add sp, #44\n pop {r4-r11, pc}\n"
-#define TFLS_ONE_OUTPUT                                                                 \
-  TFLS_COLUMN TFLS_RIGHT TFLS_MIDDLE("r3", "lr") "ldr lr, [sp]\n" TFLS_LEFT("lr")       \
-  TFLS_SCALE "strb r0, [r9, r12]\n" TFLS_NEXT
+/* A sum as int8 in another register, with multiplier and rounding: tfls_quick_output. */
+#define TFLS_TO_INT8(to, sum)                                                             \
+  "smmlar " to ", " sum ", r0, r1\n add " to ", " to ", " sum ", asr #31\n"                \
+  "asr " to ", " to ", r8\n ssat " to ", #8, " to "\n"
+#define TFLS_SCALE "ldrd r0, r1, [sp, #20]\n"
+#define TFLS_SUMS "ldrd r3, lr, [sp, #28]\n"
+#define TFLS_BEHIND(to) "ldr " to ", [sp, #36]\n"
+/* N: the left column is read, C: there is padding on the right. */
+#define TFLS_ENDS "lsls r0, r8, #17\n"
+/* r0: 0 behind the last line. */
+#define TFLS_END_LINE                                                                     \
+  "ldm sp, {r0, r1, r2, r3, lr}\n add r0, r0, r1\n str r0, [sp]\n add r12, r12, r2\n"       \
+  "add r9, r9, r3\n sub r0, r9, lr\n"
+#define TFLS_NEXT_LINES "add r0, sp, #40\n ldm r0, {r0, r1, r2}\n b 10b\n"
 
-/* Lines of a stride of 1 along them. At least one output is inner: its window ends within the input. */
-TFLS_NAKED static void sliding_lines(const Lines* lines TFLS_UNNAMED, const Filter* filter TFLS_UNNAMED,
-                                     int32_t channel TFLS_UNNAMED) {
+#define TFLS_TWO_COLUMNS                                                                  \
+  TFLS_COLUMN TFLS_MIDDLE("r3", "r3") TFLS_NEXT TFLS_COLUMN TFLS_RIGHT TFLS_LEFT("r3", "lr") TFLS_SCALE      \
+  TFLS_TO_INT8("r0", "r2") TFLS_NEXT
+
+/* All lines of a channel. At least one output of each is inner: its window ends within the input. */
+TFLS_NAKED static void put_lines(const Lines* lines TFLS_UNNAMED, const Filter* filter TFLS_UNNAMED,
+                                 int32_t channel TFLS_UNNAMED) {
   __asm__ volatile(
-      TFLS_BEGIN TFLS_BEGIN_LINE
-      TFLS_COLUMN TFLS_MIDDLE("r3", "r3") "ldr lr, [sp]\n" TFLS_LEFT("lr") TFLS_NEXT "bcs 4f\n"
-      "1:\n" TFLS_ONE_OUTPUT "4:\n" TFLS_ONE_OUTPUT "ldr r0, [sp, #24]\n cmp r9, r0\n bne 1b\n"
-      TFLS_SKIP_WITHOUT_BEHIND TFLS_ADD_BEHIND TFLS_SCALE "strb r0, [r9, r12]\n"
-      TFLS_END_LINE);
+      ".syntax unified\n push {r0-r2, r4-r11, lr}\n sub sp, sp, #40\n"
+      "ldrd r3, r4, [r1, #32]\n strd r3, r4, [sp, #20]\n"
+      "10:\n ldr r3, [r0], #4\n ldm r1, {r4-r11}\n lsrs r3, r3, #1\n bne 12f\n bcc 14f\n"
+      /* above: row 0 lies in the padding, row 1 becomes row 0 and row 2 row 1 */
+      "smlabb r9, r4, r11, r9\n smlabb r9, r5, r11, r9\n smlabb r9, r6, r11, r9\n"
+      "pkhtb r12, r5, r4, asr #16\n pkhbt r3, r8, r6\n b 13f\n"
+      "12:\n bcs 30f\n"
+      /* below: row 2 lies in the padding, rows 0 and 1 change places */
+      "smlatb r9, r4, r11, r9\n smlatb r9, r5, r11, r9\n smlatb r9, r6, r11, r9\n"
+      "pkhbt r12, r4, r5, lsl #16\n pkhbt r3, r8, r6, lsl #16\n"
+      "13:\n uxth r4, r7\n lsr r5, r7, #16\n lsr r6, r8, #16\n mov r7, r12\n mov r8, r3\n"
+      "14:\n smlad r3, r4, r10, r9\n smlabb r3, r7, r10, r3\n strd r3, r9, [sp, #28]\n"
+      "smuad r3, r6, r11\n smlatb r3, r8, r11, r3\n str r3, [sp, #36]\n"
+      "ldm r0!, {r3, r9-r12}\n add r3, r3, r2\n add r12, r12, r2\n stm sp, {r3, r9-r12}\n"
+      "ldm r0!, {r9-r12}\n str r0, [sp, #40]\n add r9, r9, r2\n tst r8, #0x800\n bne 20f\n"
+      /* a stride of 1 along lines: four outputs a turn, and the last inner one with the one behind it */
+      TFLS_ENDS "bpl 2f\n"
+      "1:\n" TFLS_SUMS TFLS_COLUMN TFLS_LEFT("r3", "r3") TFLS_NEXT "b 3f\n"
+      "2:\n" TFLS_SUMS
+      "3:\n" TFLS_COLUMN TFLS_MIDDLE("r3", "r3") TFLS_LEFT("lr", "lr") TFLS_NEXT
+      "ubfx r0, r8, #8, #3\n tbb [pc, r0]\n"
+      "4:\n .byte (5f - 4b) / 2, (5f - 4b) / 2 + (6f - 5f) * 3 / 8, (5f - 4b) / 2 + (6f - 5f) / 4\n"
+      ".byte (5f - 4b) / 2 + (6f - 5f) / 8, (7f - 4b) / 2\n .p2align 1\n"
+      "5:\n .rept 4\n"
+      TFLS_COLUMN TFLS_RIGHT TFLS_MIDDLE("r3", "lr") "ldr lr, [sp, #32]\n" TFLS_LEFT("lr", "lr")
+      TFLS_SCALE TFLS_TO_INT8("r0", "r2") "strb r0, [r9, r12]\n" TFLS_NEXT
+      ".endr\n"
+      "6:\n ldr r0, [sp]\n cmp r9, r0\n bne 5b\n"
+      "7:\n" TFLS_ENDS "bcc 8f\n"
+      TFLS_COLUMN TFLS_RIGHT TFLS_MIDDLE("r3", "lr") TFLS_BEHIND("lr") "add r3, r3, lr\n"
+      TFLS_SCALE TFLS_TO_INT8("lr", "r2") "strb lr, [r9, r12]\n" TFLS_NEXT
+      TFLS_TO_INT8("r0", "r3") "strb r0, [r9, r12]\n"
+      "8:\n" TFLS_END_LINE "cbz r0, 9f\n bpl 2b\n b 1b\n"
+      "9:\n" TFLS_NEXT_LINES
+      /* a stride of 2: two outputs a turn */
+      "20:\n add r12, r12, r2\n" TFLS_ENDS "bpl 22f\n"
+      "21:\n" TFLS_SUMS TFLS_COLUMN TFLS_LEFT("r3", "r3") TFLS_NEXT "b 23f\n"
+      "22:\n" TFLS_SUMS
+      "23:\n lsls r0, r8, #19\n bcs 25f\n"
+      "24:\n" TFLS_TWO_COLUMNS "strb r0, [r12]\n"
+      "25:\n" TFLS_TWO_COLUMNS "strb r0, [r12, r10]\n"
+      "add r12, r12, r10, lsl #1\n ldr r0, [sp]\n cmp r9, r0\n bne 24b\n"
+      TFLS_ENDS "bcc 26f\n"
+      TFLS_COLUMN TFLS_MIDDLE("r3", "r3") TFLS_BEHIND("r2") "add r2, r2, r3\n"
+      TFLS_SCALE TFLS_TO_INT8("r0", "r2") "strb r0, [r12]\n"
+      "26:\n" TFLS_END_LINE "cbz r0, 27f\n bpl 22b\n b 21b\n"
+      "27:\n" TFLS_NEXT_LINES
+      "30:\n add sp, sp, #52\n pop {r4-r11, pc}\n");
 }
 
-/* The same for a stride of 2. */
-TFLS_NAKED static void striding_lines(const Lines* lines TFLS_UNNAMED, const Filter* filter TFLS_UNNAMED,
-                                      int32_t channel TFLS_UNNAMED) {
-  __asm__ volatile(
-      TFLS_BEGIN "add r12, r12, r2\n" TFLS_BEGIN_LINE "ldr lr, [sp, #24]\n"
-      "1:\n" TFLS_COLUMN TFLS_MIDDLE("r3", "r3") TFLS_NEXT
-      TFLS_COLUMN TFLS_RIGHT "ldr r3, [sp]\n" TFLS_LEFT("r3")
-      TFLS_SCALE "strb r0, [r12]\n add r12, r12, r10\n" TFLS_NEXT "cmp r9, lr\n bne 1b\n"
-      TFLS_SKIP_WITHOUT_BEHIND TFLS_COLUMN TFLS_MIDDLE("r3", "r3")
-      TFLS_ADD_BEHIND TFLS_SCALE "strb r0, [r12]\n add r12, r12, r10\n"
-      TFLS_END_LINE);
+/* low and high as halves */
+TFLS_INLINE int32_t paired(int32_t low, int32_t high) {
+  int32_t halves;
+  __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(halves) : "r"(low), "r"(high));
+  return halves;
 }
 
-TFLS_INLINE int32_t halves(int32_t low, int32_t high) {
-  int32_t word;
-  __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(word) : "r"(low), "r"(high));
-  return word;
+/* The same, doubled. */
+TFLS_INLINE int32_t doubled(int32_t low, int32_t high) {
+  int32_t halves = paired(low, high);
+  __asm__("sadd16 %0, %0, %0" : "+r"(halves));
+  return halves;
 }
 
-/* count lines of outputs, from number first on. Their windows begin at row y of the input and further down. */
-static Lines lines_of(const TflsDepthwiseConv2D* p, const int8_t* image, int8_t* output, int32_t first, int32_t y,
-                      int32_t count) {
-  const int32_t channels = p->in_c, row = p->in_w * channels, line = p->stride_h * row, out_row = p->out_w * channels;
-  const int32_t inner = inner_outputs(p->in_w, p->out_w, p->stride_w, p->pad_w);
-  const int32_t before = (p->stride_w == 1 ? 2 : 1) - p->pad_w; /* columns that are read before the first output */
-  const int32_t read = (before + p->stride_w * inner) * channels;
-  const int8_t* const from = image + y * row;
-  const intptr_t to = (intptr_t)output + first * out_row;
-  const Lines lines = {(p->pad_w ? 0 : kReadsLeft) | (inner % 2 ? kIsOdd : 0) | (inner < p->out_w ? kHasBehind : 0),
-                       from + read,
+/* One side of the image: along lines, or across them. */
+typedef struct {
+  int32_t in, out, stride, pad;
+  int32_t step, out_step; /* bytes from one element to the next, in input and output */
+} Side;
+
+typedef struct {
+  Side along, across;
+  const int8_t* image;
+  int8_t* output;
+  int32_t inner;      /* outputs of a line whose windows end within the input */
+  int32_t has_behind; /* 1: one output more */
+  int32_t in_loop;    /* outputs that the loop writes */
+} Plan;
+
+/* count lines of outputs, from number first on. Their windows begin at this row of the input and further down. */
+static Lines lines_of(const Plan* plan, int32_t kind, int32_t first, int32_t row, int32_t count) {
+  const Side *const along = &plan->along, *const across = &plan->across;
+  const int32_t stride = along->stride, step = along->step, line = across->stride * across->step;
+  const int32_t before = (stride == 1 ? 2 : 1) - along->pad; /* columns that are read before the first output */
+  const int32_t odd = plan->inner % 2 * along->out_step;     /* stride 2: the loop begins with its second output */
+  const int8_t* const from = plan->image + row * across->step;
+  const intptr_t to = (intptr_t)plan->output + first * across->out_step;
+  const Lines lines = {kind,
+                       from + (before + stride * plan->in_loop) * step,
                        line,
-                       p->stride_w == 1 ? out_row - line : 0,
-                       line - read,
+                       stride == 1 ? across->out_step - line : across->out_step - plan->inner * along->out_step - odd,
+                       line - (before + stride * plan->inner) * step,
                        from + count * line,
                        from,
-                       channels,
-                       row,
-                       p->stride_w == 1 ? to - (intptr_t)(from + before * channels) : to};
+                       step,
+                       kind == kBelow ? -across->step : across->step,
+                       stride == 1 ? to - (intptr_t)(from + before * step) : to - odd};
   return lines;
 }
 
-/* A row of the filter, each weight doubled. */
-typedef struct {
-  int32_t left, middle, right;
-} Row;
-
-TFLS_INLINE Row row_of(const int8_t* weights, int32_t channels) {
-  const Row row = {2 * weights[0], 2 * weights[channels], 2 * weights[2 * channels]};
-  return row;
+/* Lines of the image are its columns if these are longer, the places of which must be as many in input and output. */
+static Plan plan_of(const TflsDepthwiseConv2D* p, const int8_t* image, int8_t* output, int is_down) {
+  const int32_t step = p->in_c, row = p->in_w * step, out_row = p->out_w * step;
+  const Side right = {p->in_w, p->out_w, p->stride_w, p->pad_w, step, step};
+  const Side down = {p->in_h, p->out_h, p->stride_h, p->pad_h, row, out_row};
+  Plan plan;
+  plan.along = is_down ? down : right;
+  plan.across = is_down ? right : down;
+  plan.image = image;
+  plan.output = output;
+  plan.inner = inner_outputs(plan.along.in, plan.along.out, plan.along.stride, plan.along.pad);
+  plan.has_behind = plan.inner < plan.along.out;
+  plan.in_loop = plan.along.stride == 1 ? plan.inner - plan.has_behind : plan.inner;
+  return plan;
 }
 
-/* The weights of three rows of the input, and a row of the filter that lies in the padding. */
-TFLS_INLINE void set_rows(Filter* filter, int32_t twice_bias, int32_t zero_point, int is_padded, Row top, Row centre,
-                          Row bottom, Row outside) {
-  filter->bias = twice_bias + zero_point * (outside.left + outside.middle + outside.right);
-  filter->first = filter->bias + (is_padded ? zero_point * (top.left + centre.left + bottom.left) : 0);
-  filter->behind = zero_point * (top.right + centre.right + bottom.right);
-  filter->left = halves(top.left, bottom.left);
-  filter->middle = halves(top.middle, bottom.middle);
-  filter->right = halves(top.right, bottom.right);
-  filter->centre = halves(centre.left, centre.middle);
-  filter->last_and_shift = halves(filter->last_and_shift, centre.right);
+static int32_t flags_of(const Plan* plan) {
+  const int32_t first = plan->in_loop == 0 ? 4 : plan->in_loop % 4, stride = plan->along.stride;
+  return first * kFirstOutputs | (stride == 1 ? 0 : kStrides) | (plan->inner % 2 ? kIsOdd : 0) |
+         (plan->along.pad ? 0 : kReadsLeft) | (plan->has_behind ? kHasBehind : 0);
 }
 
 static void three_by_three(const TflsDepthwiseConv2D* p, const int8_t* image, int8_t* output) {
-  const int32_t channels = p->in_c, zero_point = p->input_zero_point, pad = p->pad_h, stride = p->stride_h;
-  const int32_t inner = inner_outputs(p->in_h, p->out_h, stride, pad), whole = inner - pad;
-  const Lines above = lines_of(p, image, output, 0, 0, 1);
-  const Lines within = lines_of(p, image, output, pad, pad * (stride - 1), whole);
-  const Lines below = lines_of(p, image, output, inner, p->in_h - 3, 1);
-  void (*const put)(const Lines*, const Filter*, int32_t) = p->stride_w == 1 ? sliding_lines : striding_lines;
-  int32_t channel;
-  for (channel = 0; channel < channels; channel++) {
-    const int8_t* const weights = p->weights + channel;
-    const int32_t scale = channel * p->channel_step, shift = p->shift[scale], bias = 2 * p->bias[channel];
-    const Row first = row_of(weights, channels), second = row_of(weights + 3 * channels, channels);
-    const Row third = row_of(weights + 6 * channels, channels), none = {0, 0, 0};
+  const int is_down = p->out_h > p->out_w && p->in_w == p->out_w && p->in_w >= 3 && p->stride_h == 1;
+  const int32_t channels = p->in_c, step = is_down ? 3 * channels : channels, row = is_down ? channels : 3 * channels;
+  const Plan plan = plan_of(p, image, output, is_down);
+  const Side* const across = &plan.across;
+  const int32_t inner = inner_outputs(across->in, across->out, across->stride, across->pad), pad = across->pad;
+  const int32_t whole = inner - pad, flags = flags_of(&plan), zeros = paired(p->input_zero_point, p->input_zero_point);
+  const int8_t* w = p->weights;
+  Lines lines[4], *next = lines;
+  int32_t channel, scale = 0;
+  if (pad) *next++ = lines_of(&plan, kAbove, 0, 0, 1);
+  if (whole > 0) *next++ = lines_of(&plan, kWithin, pad, pad * (across->stride - 1), whole);
+  if (inner < across->out) *next++ = lines_of(&plan, kBelow, inner, across->in - 1, 1);
+  next->kind = kNoLines;
+  for (channel = 0; channel < channels; channel++, scale += p->channel_step, w++) {
+    const int8_t *const second = w + row, *const third = second + row;
+    const int32_t shift = p->shift[scale];
     Filter filter;
+    filter.left = doubled(w[0], third[0]);
+    filter.middle = doubled(w[step], third[step]);
+    filter.right = doubled(w[2 * step], third[2 * step]);
+    filter.centre = doubled(second[0], second[step]);
+    filter.last_and_shift = tfls_raised(second[2 * step], 17) | flags | -shift;
+    filter.bias = 2 * p->bias[channel];
+    filter.zeros_on_left = plan.along.pad ? zeros : 0;
+    filter.zeros = zeros;
     filter.multiplier = p->multiplier[scale];
     filter.rounding = tfls_raised(2 * p->output_zero_point + 1, -shift - 1);
-    filter.last_and_shift = -shift;
-    if (pad) {
-      set_rows(&filter, bias, zero_point, p->pad_w, second, third, none, first);
-      put(&above, &filter, channel);
-    }
-    if (whole > 0) {
-      set_rows(&filter, bias, zero_point, p->pad_w, first, second, third, none);
-      put(&within, &filter, channel);
-    }
-    if (inner < p->out_h) {
-      set_rows(&filter, bias, zero_point, p->pad_w, none, first, second, third);
-      put(&below, &filter, channel);
-    }
+    put_lines(lines, &filter, channel);
   }
   tfls_clamp_all(output, p->out_h * p->out_w * channels, p->min, p->max);
 }
