@@ -142,7 +142,18 @@ def test_depthwise_convolutions(window):
 
 
 def test_small_filters_have_loops_of_their_own_on_dsp_cores():
-    assert work.of(depthwise(WINDOWS[0], 4, 1), DSP).parts.tolist() == [4 * 35, 0, 4 * 7, 4, 0, 1]
+    for image in ((7, 5), (5, 7), (7, 3)):  # lines lie along the longer side
+        window = (image, (3, 3), (1, 1), (1, 1), SAME, image)
+        outputs = 4 * image[0] * image[1]
+        assert work.of(depthwise(window, 4, 1), DSP).parts.tolist() == [outputs, 0, 4 * min(image), 4, 0, 1]
+    for image, strides, padding, out in (
+        ((7, 2), (1, 1), SAME, (7, 2)),
+        ((7, 5), (1, 1), VALID, (5, 3)),
+        ((9, 4), (2, 1), SAME, (5, 4)),
+    ):  # but for those that are not as many or too few
+        window = (image, (3, 3), strides, (1, 1), padding, out)
+        parts = work.of(depthwise(window, 4, 1), DSP).parts.tolist()
+        assert parts == [4 * out[0] * out[1], 0, 4 * out[0], 4, 0, 1]
     assert work.of(depthwise(WINDOWS[1], 4, 1), HELIUM).parts.tolist() == [0, 4 * 12, 4 * 4, 4, 0, 1]
     for call in (depthwise(WINDOWS[0], 4, 2), depthwise(WINDOWS[2], 4, 1), depthwise(WINDOWS[4], 4, 1)):
         assert work.of(call, DSP).kind == "depthwise_conv_2d"

@@ -103,6 +103,7 @@ def _depthwise_3x3(call: Call, extensions: Extensions) -> _Parts:
     lines = down.size * filters
     if "dsp" in extensions:
         outputs = lines * right.size
+        lines = (right if _slides_down(params) else down).size * filters
         by_stride = [outputs, 0] if params.number("stride_w") == 1 else [0, outputs]
         return "depthwise_3x3", [*by_stride, lines, filters, _clamped(params, outputs), batches]
     rows = [int((down == count).sum()) * filters for count in (_SPECIAL_SIDE, _SPECIAL_SIDE - 1)]
@@ -110,6 +111,13 @@ def _depthwise_3x3(call: Call, extensions: Extensions) -> _Parts:
     at_ends = right.size - inner
     of_lines = [each * count for count in (inner, at_ends) for each in rows]
     return "depthwise_3x3", [*of_lines, lines, filters, batches]
+
+
+def _slides_down(params: Struct) -> bool:
+    """Whether a 3x3 depthwise convolution computes columns of the image, as these are longer than its rows."""
+    width = params.number("out_w")
+    is_taller = params.number("out_h") > width >= _SPECIAL_SIDE
+    return is_taller and params.number("in_w") == width and params.number("stride_h") == 1
 
 
 def _transpose_conv(call: Call, extensions: Extensions) -> _Parts:

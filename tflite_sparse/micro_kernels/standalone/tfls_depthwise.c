@@ -196,7 +196,7 @@ typedef struct {
 } Filter;
 
 /* Bits 8 to 10: 1 to 3 outputs that the loop of four begins with, 4 if it writes none. */
-enum { kFirstOutputs = 256, kStrides = 1 << 11, kIsOdd = 1 << 13, kReadsLeft = 1 << 14, kHasBehind = 1 << 15 };
+enum { kFirstOutputs = 256, kIsOdd = 1 << 11, kReadsLeft = 5 << 12, kStrides = 1 << 13, kHasBehind = 1 << 15 };
 
 /* Stack: the lines up to end, multiplier, rounding, what the first sum of a line begins with, bias of the others, what
  * padding on the right adds; then the arguments. r0, r1: halves of a column and its row 1, r2: a completed sum, r3, lr:
@@ -244,9 +244,9 @@ TFLS_NAKED static void put_lines(const Lines* lines TFLS_UNNAMED, const Filter* 
       "14:\n smlad r3, r4, r10, r9\n smlabb r3, r7, r10, r3\n strd r3, r9, [sp, #28]\n"
       "smuad r3, r6, r11\n smlatb r3, r8, r11, r3\n str r3, [sp, #36]\n"
       "ldm r0!, {r3, r9-r12}\n add r3, r3, r2\n add r12, r12, r2\n stm sp, {r3, r9-r12}\n"
-      "ldm r0!, {r9-r12}\n str r0, [sp, #40]\n add r9, r9, r2\n tst r8, #0x800\n bne 20f\n"
+      "ldm r0!, {r9-r12}\n str r0, [sp, #40]\n add r9, r9, r2\n lsls r0, r8, #19\n bcs 20f\n"
       /* a stride of 1 along lines: four outputs a turn, and the last inner one with the one behind it */
-      TFLS_ENDS "bpl 2f\n"
+      "bpl 2f\n"
       "1:\n" TFLS_SUMS TFLS_COLUMN TFLS_LEFT("r3", "r3") TFLS_NEXT "b 3f\n"
       "2:\n" TFLS_SUMS
       "3:\n" TFLS_COLUMN TFLS_MIDDLE("r3", "r3") TFLS_LEFT("lr", "lr") TFLS_NEXT
@@ -265,10 +265,10 @@ TFLS_NAKED static void put_lines(const Lines* lines TFLS_UNNAMED, const Filter* 
       "8:\n" TFLS_END_LINE "cbz r0, 9f\n bpl 2b\n b 1b\n"
       "9:\n" TFLS_NEXT_LINES
       /* a stride of 2: two outputs a turn */
-      "20:\n add r12, r12, r2\n" TFLS_ENDS "bpl 22f\n"
+      "20:\n add r12, r12, r2\n bpl 22f\n"
       "21:\n" TFLS_SUMS TFLS_COLUMN TFLS_LEFT("r3", "r3") TFLS_NEXT "b 23f\n"
       "22:\n" TFLS_SUMS
-      "23:\n lsls r0, r8, #19\n bcs 25f\n"
+      "23:\n lsls r0, r8, #21\n bcs 25f\n"
       "24:\n" TFLS_TWO_COLUMNS "strb r0, [r12]\n"
       "25:\n" TFLS_TWO_COLUMNS "strb r0, [r12, r10]\n"
       "add r12, r12, r10, lsl #1\n ldr r0, [sp]\n cmp r9, r0\n bne 24b\n"
@@ -360,26 +360,29 @@ static void three_by_three(const TflsDepthwiseConv2D* p, const int8_t* image, in
   const int32_t inner = inner_outputs(across->in, across->out, across->stride, across->pad), pad = across->pad;
   const int32_t whole = inner - pad, flags = flags_of(&plan), zeros = paired(p->input_zero_point, p->input_zero_point);
   const int8_t* w = p->weights;
+  const int8_t* shifts = p->shift;
+  const int32_t *bias = p->bias, *multiplier = p->multiplier;
+  const int32_t last_bit = 2 * p->output_zero_point + 1, to_next = p->channel_step;
   Lines lines[4], *next = lines;
-  int32_t channel, scale = 0;
+  Filter filter;
+  int32_t channel;
   if (pad) *next++ = lines_of(&plan, kAbove, 0, 0, 1);
   if (whole > 0) *next++ = lines_of(&plan, kWithin, pad, pad * (across->stride - 1), whole);
   if (inner < across->out) *next++ = lines_of(&plan, kBelow, inner, across->in - 1, 1);
   next->kind = kNoLines;
-  for (channel = 0; channel < channels; channel++, scale += p->channel_step, w++) {
+  filter.zeros_on_left = plan.along.pad ? zeros : 0;
+  filter.zeros = zeros;
+  for (channel = 0; channel < channels; channel++, w++, shifts += to_next, multiplier += to_next) {
     const int8_t *const second = w + row, *const third = second + row;
-    const int32_t shift = p->shift[scale];
-    Filter filter;
+    const int32_t shift = *shifts;
     filter.left = doubled(w[0], third[0]);
     filter.middle = doubled(w[step], third[step]);
     filter.right = doubled(w[2 * step], third[2 * step]);
     filter.centre = doubled(second[0], second[step]);
     filter.last_and_shift = tfls_raised(second[2 * step], 17) | flags | -shift;
-    filter.bias = 2 * p->bias[channel];
-    filter.zeros_on_left = plan.along.pad ? zeros : 0;
-    filter.zeros = zeros;
-    filter.multiplier = p->multiplier[scale];
-    filter.rounding = tfls_raised(2 * p->output_zero_point + 1, -shift - 1);
+    filter.bias = 2 * *bias++;
+    filter.multiplier = *multiplier;
+    filter.rounding = tfls_raised(last_bit, -shift - 1);
     put_lines(lines, &filter, channel);
   }
   tfls_clamp_all(output, p->out_h * p->out_w * channels, p->min, p->max);
