@@ -185,8 +185,10 @@ typedef struct {
  * two, and rows are counted upwards from the last. */
 enum { kWithin, kAbove, kBelow, kNoLines };
 
-/* What all outputs of a channel share; the assembly knows the order. "Halves": row 0 below, row 2 above. */
+/* A channel, and what all of its outputs share; the assembly knows the order. "Halves": row 0 below, row 2 above. */
 typedef struct {
+  const Lines* lines; /* the assembly steps through them */
+  int32_t channel;
   int32_t left, middle, right; /* weights of the columns, as halves */
   int32_t centre;              /* weights of row 1: left below, middle above */
   int32_t last_and_shift;      /* weight of row 1, right, above; flags; the shift to the right in the lowest byte */
@@ -199,7 +201,7 @@ typedef struct {
 enum { kFirstOutputs = 256, kIsOdd = 1 << 11, kReadsLeft = 5 << 12, kStrides = 1 << 13, kHasBehind = 1 << 15 };
 
 /* Stack: the lines up to end, multiplier, rounding, what the first sum of a line begins with, bias of the others, what
- * padding on the right adds; then the arguments. r0, r1: halves of a column and its row 1, r2: a completed sum, r3, lr:
+ * padding on the right adds; then the argument. r0, r1: halves of a column and its row 1, r2: a completed sum, r3, lr:
  * sums to come, r4 to r8: the weights, r9 to r12: the places from input on. */
 #define TFLS_COLUMN \
   "ldrsb r0, [r9]\n ldrsb r2, [r9, r11, lsl #1]\n ldrsb r1, [r9, r11]\n pkhbt r0, r0, r2, lsl #16\n"
@@ -220,31 +222,30 @@ enum { kFirstOutputs = 256, kIsOdd = 1 << 11, kReadsLeft = 5 << 12, kStrides = 1
 #define TFLS_END_LINE                                                                     \
   "ldm sp, {r0, r1, r2, r3, lr}\n add r0, r0, r1\n str r0, [sp]\n add r12, r12, r2\n"       \
   "add r9, r9, r3\n sub r0, r9, lr\n"
-#define TFLS_NEXT_LINES "add r0, sp, #40\n ldm r0, {r0, r1, r2}\n b 10b\n"
 
 #define TFLS_TWO_COLUMNS                                                                  \
   TFLS_COLUMN TFLS_MIDDLE("r3", "r3") TFLS_NEXT TFLS_COLUMN TFLS_RIGHT TFLS_LEFT("r3", "lr") TFLS_SCALE      \
   TFLS_TO_INT8("r0", "r2") TFLS_NEXT
 
 /* All lines of a channel. At least one output of each is inner: its window ends within the input. */
-TFLS_NAKED static void put_lines(const Lines* lines TFLS_UNNAMED, const Filter* filter TFLS_UNNAMED,
-                                 int32_t channel TFLS_UNNAMED) {
+TFLS_NAKED static void put_lines(Filter* filter TFLS_UNNAMED) {
   __asm__ volatile(
-      ".syntax unified\n push {r0-r2, r4-r11, lr}\n sub sp, sp, #40\n"
-      "ldrd r3, r4, [r1, #32]\n strd r3, r4, [sp, #20]\n"
-      "10:\n ldr r3, [r0], #4\n ldm r1, {r4-r11}\n lsrs r3, r3, #1\n bne 12f\n bcc 14f\n"
+      ".syntax unified\n push {r0, r4-r11, lr}\n sub sp, sp, #40\n"
+      "ldrd r3, r4, [r0, #40]\n strd r3, r4, [sp, #20]\n"
+      "10:\n ldr r1, [sp, #40]\n ldm r1, {r0, r2, r4-r11}\n ldr r3, [r0], #4\n tbb [pc, r3]\n"
+      "11:\n .byte (14f - 11b) / 2, (15f - 11b) / 2, (12f - 11b) / 2, (16f - 11b) / 2\n"
+      "16:\n add sp, sp, #44\n pop {r4-r11, pc}\n"
       /* above: row 0 lies in the padding, row 1 becomes row 0 and row 2 row 1 */
-      "smlabb r9, r4, r11, r9\n smlabb r9, r5, r11, r9\n smlabb r9, r6, r11, r9\n"
+      "15:\n smlabb r9, r4, r11, r9\n smlabb r9, r5, r11, r9\n smlabb r9, r6, r11, r9\n"
       "pkhtb r12, r5, r4, asr #16\n pkhbt r3, r8, r6\n b 13f\n"
-      "12:\n bcs 30f\n"
       /* below: row 2 lies in the padding, rows 0 and 1 change places */
-      "smlatb r9, r4, r11, r9\n smlatb r9, r5, r11, r9\n smlatb r9, r6, r11, r9\n"
+      "12:\n smlatb r9, r4, r11, r9\n smlatb r9, r5, r11, r9\n smlatb r9, r6, r11, r9\n"
       "pkhbt r12, r4, r5, lsl #16\n pkhbt r3, r8, r6, lsl #16\n"
       "13:\n uxth r4, r7\n lsr r5, r7, #16\n lsr r6, r8, #16\n mov r7, r12\n mov r8, r3\n"
       "14:\n smlad r3, r4, r10, r9\n smlabb r3, r7, r10, r3\n strd r3, r9, [sp, #28]\n"
       "smuad r3, r6, r11\n smlatb r3, r8, r11, r3\n str r3, [sp, #36]\n"
       "ldm r0!, {r3, r9-r12}\n add r3, r3, r2\n add r12, r12, r2\n stm sp, {r3, r9-r12}\n"
-      "ldm r0!, {r9-r12}\n str r0, [sp, #40]\n add r9, r9, r2\n lsls r0, r8, #19\n bcs 20f\n"
+      "ldm r0!, {r9-r12}\n str r0, [r1]\n add r9, r9, r2\n lsls r0, r8, #19\n bcs 20f\n"
       /* a stride of 1 along lines: four outputs a turn, and the last inner one with the one behind it */
       "bpl 2f\n"
       "1:\n" TFLS_SUMS TFLS_COLUMN TFLS_LEFT("r3", "r3") TFLS_NEXT "b 3f\n"
@@ -263,7 +264,7 @@ TFLS_NAKED static void put_lines(const Lines* lines TFLS_UNNAMED, const Filter* 
       TFLS_SCALE TFLS_TO_INT8("lr", "r2") "strb lr, [r9, r12]\n" TFLS_NEXT
       TFLS_TO_INT8("r0", "r3") "strb r0, [r9, r12]\n"
       "8:\n" TFLS_END_LINE "cbz r0, 9f\n bpl 2b\n b 1b\n"
-      "9:\n" TFLS_NEXT_LINES
+      "9:\n b 10b\n"
       /* a stride of 2: two outputs a turn */
       "20:\n add r12, r12, r2\n bpl 22f\n"
       "21:\n" TFLS_SUMS TFLS_COLUMN TFLS_LEFT("r3", "r3") TFLS_NEXT "b 23f\n"
@@ -276,8 +277,7 @@ TFLS_NAKED static void put_lines(const Lines* lines TFLS_UNNAMED, const Filter* 
       TFLS_COLUMN TFLS_MIDDLE("r3", "r3") TFLS_BEHIND("r2") "add r2, r2, r3\n"
       TFLS_SCALE TFLS_TO_INT8("r0", "r2") "strb r0, [r12]\n"
       "26:\n" TFLS_END_LINE "cbz r0, 27f\n bpl 22b\n b 21b\n"
-      "27:\n" TFLS_NEXT_LINES
-      "30:\n add sp, sp, #52\n pop {r4-r11, pc}\n");
+      "27:\n b 10b\n");
 }
 
 /* low and high as halves */
@@ -375,6 +375,8 @@ static void three_by_three(const TflsDepthwiseConv2D* p, const int8_t* image, in
   for (channel = 0; channel < channels; channel++, w++, shifts += to_next, multiplier += to_next) {
     const int8_t *const second = w + row, *const third = second + row;
     const int32_t shift = *shifts;
+    filter.lines = lines;
+    filter.channel = channel;
     filter.left = doubled(w[0], third[0]);
     filter.middle = doubled(w[step], third[step]);
     filter.right = doubled(w[2 * step], third[2 * step]);
@@ -383,7 +385,7 @@ static void three_by_three(const TflsDepthwiseConv2D* p, const int8_t* image, in
     filter.bias = 2 * *bias++;
     filter.multiplier = *multiplier;
     filter.rounding = tfls_raised(last_bit, -shift - 1);
-    put_lines(lines, &filter, channel);
+    put_lines(&filter);
   }
   tfls_clamp_all(output, p->out_h * p->out_w * channels, p->min, p->max);
 }
