@@ -156,7 +156,7 @@ OPERATORS = [
     depthwise((1, 3, 3, 2), 3, (12, 4), points=(127, 3), scales=1),
     depthwise((1, 3, 3, 2), 3, (5, 2)),
     depthwise((1, 3, 3, 2), 3, (9, 7), padding=VALID),
-    depthwise((1, 3, 3, 2), 3, (9, 4), strides=(2, 1)),
+    depthwise((1, 3, 3, 2), 3, (13, 3), strides=(3, 1)),
     depthwise((1, 3, 3, 2), 3, (4, 6), strides=(3, 1), largest=128),
     depthwise((1, 3, 3, 2), 3, (5, 5), strides=(2, 2), batches=2),
     depthwise((1, 5, 2, 6), 3, (6, 7), dilations=(1, 2), multiplier=2),
