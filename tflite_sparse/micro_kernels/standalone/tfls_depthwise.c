@@ -197,7 +197,8 @@ typedef struct {
   int32_t multiplier, rounding;
 } Filter;
 
-/* Bits 8 to 10: 1 to 3 outputs that the loop of four begins with, 4 if it writes none. */
+/* Bits 8 to 10: 1 to 3 outputs that the loop of four begins with, 4 if it writes none. kReadsLeft has two bits: below
+ * kStrides and below kHasBehind, so that one shift tests both. */
 enum { kFirstOutputs = 256, kIsOdd = 1 << 11, kReadsLeft = 5 << 12, kStrides = 1 << 13, kHasBehind = 1 << 15 };
 
 /* Stack: the lines up to end, multiplier, rounding, what the first sum of a line begins with, bias of the others, what
@@ -222,7 +223,6 @@ enum { kFirstOutputs = 256, kIsOdd = 1 << 11, kReadsLeft = 5 << 12, kStrides = 1
 #define TFLS_END_LINE                                                                     \
   "ldm sp, {r0, r1, r2, r3, lr}\n add r0, r0, r1\n str r0, [sp]\n add r12, r12, r2\n"       \
   "add r9, r9, r3\n sub r0, r9, lr\n"
-
 #define TFLS_TWO_COLUMNS                                                                  \
   TFLS_COLUMN TFLS_MIDDLE("r3", "r3") TFLS_NEXT TFLS_COLUMN TFLS_RIGHT TFLS_LEFT("r3", "lr") TFLS_SCALE      \
   TFLS_TO_INT8("r0", "r2") TFLS_NEXT
@@ -353,6 +353,7 @@ static int32_t flags_of(const Plan* plan) {
 }
 
 static void three_by_three(const TflsDepthwiseConv2D* p, const int8_t* image, int8_t* output) {
+  /* Columns of two pixels would be read behind the image; a stride of 2 along lines costs more. */
   const int is_down = p->out_h > p->out_w && p->in_w == p->out_w && p->in_w >= 3 && p->stride_h == 1;
   const int32_t channels = p->in_c, step = is_down ? 3 * channels : channels, row = is_down ? channels : 3 * channels;
   const Plan plan = plan_of(p, image, output, is_down);
