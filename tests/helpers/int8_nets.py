@@ -79,14 +79,23 @@ class Net:
     def average_pool(self):
         """The mean over the whole image, as a window of its size."""
         height, width, channels = self.shape
+        return self._pool(schema.BuiltinOperator.AVERAGE_POOL_2D, (height, width), (1, 1), (1, 1, channels))
+
+    def max_pool(self, *, relu6=False):
+        """The largest of each 2x2."""
+        height, width, channels = self.shape
+        out = (height // 2, width // 2, channels)
+        return self._pool(schema.BuiltinOperator.MAX_POOL_2D, (2, 2), (2, 2), out, 3 * relu6)
+
+    def _pool(self, builtin, sides, strides, out, activation=0):
         quantized = self.tiny.graph.tensors[self.end].quantization
-        end = self.tiny.tensor(f"pool{self.count}", (1, 1, 1, channels), "int8", quantized)
+        end = self.tiny.tensor(f"pool{self.count}", (1, *out), "int8", quantized)
         options = schema.Pool2DOptionsT()
-        options.padding, options.strideH, options.strideW = schema.Padding.VALID, 1, 1
-        options.filterHeight, options.filterWidth = height, width
-        kind = schema.BuiltinOptions.Pool2DOptions
-        self.tiny.operator(schema.BuiltinOperator.AVERAGE_POOL_2D, 2, [self.end], [end], kind, options)
-        self.end, self.shape = end, (1, 1, channels)
+        options.padding, options.fusedActivationFunction = schema.Padding.VALID, activation
+        options.filterHeight, options.filterWidth = sides
+        options.strideH, options.strideW = strides
+        self.tiny.operator(builtin, 2, [self.end], [end], schema.BuiltinOptions.Pool2DOptions, options)
+        self.end, self.shape = end, out
         return self
 
     def plus(self, other):

@@ -141,7 +141,8 @@ def by_c(model, inputs, cpu="generic", *, in_place=False):
 
     ``in_place``: an operator that allows it writes over its input.
     """
-    program = pooling.fused(reader.read(serde.parse(tiny_models.to_bytes(model)), core.of(cpu)))
+    made_for = core.of(cpu)
+    program = pooling.fused(reader.read(serde.parse(tiny_models.to_bytes(model)), made_for), made_for)
     values = [bytes([90]) * value.nbytes for value in program.values]
     for number, array in zip(program.inputs, inputs, strict=True):
         values[number] = np.ascontiguousarray(array).tobytes()
@@ -213,7 +214,7 @@ def _c():
 def _library():
     """A folder with the operators, compiled; it goes with this process."""
     folder = tempfile.TemporaryDirectory()
-    sources = [*sorted(SOURCES.glob("*.c")), SOURCES.parent / "tflite_sparse_kernels.c"]
-    command = ["gcc", "-std=c99", "-O1", "-fPIC", "-shared", f"-I{SOURCES.parent}", *STRICT, *SANITIZERS, *sources]
+    sources = [each for each in sorted(SOURCES.glob("*.c")) if each.stem != "tfls_run_max_pool"]  # of sparse kernels
+    command = ["gcc", "-std=c99", "-O1", "-fPIC", "-shared", *STRICT, *SANITIZERS, *sources]
     subprocess.run([*command, "-o", Path(folder.name) / "operators.so"], check=True, capture_output=True, text=True)
     return folder

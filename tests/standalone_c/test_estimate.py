@@ -33,7 +33,8 @@ WINDOWS = [  # image, filter, strides, dilations, padding, output
 
 
 def only_call(model):
-    (step,) = pooling.fused(reader.read(serde.parse(tiny_models.to_bytes(model)), core.of("generic"))).steps
+    generic = core.of("generic")
+    (step,) = pooling.fused(reader.read(serde.parse(tiny_models.to_bytes(model)), generic), generic).steps
     (call,) = step.calls
     return call
 

@@ -4,10 +4,15 @@ import dataclasses
 
 import pytest
 
-from tflite_sparse.standalone_c import arena, pooling
+from tflite_sparse.codecs.streams.kernels import Kernel
+from tflite_sparse.standalone_c import arena, core, pooling
 from tflite_sparse.standalone_c.program import Call, Operand, Program, Step, Struct, Value
 
 CONV, TILED, SPARSE = "tfls_conv_2d", "tfls_conv_2d_3x3x1", "tfls_run"
+
+
+def fused(made, cpu="generic"):
+    return pooling.fused(made, core.of(cpu))
 
 
 def value(*shape):
@@ -36,7 +41,7 @@ def program(*steps, outputs=(2,), small=()):
 @pytest.mark.parametrize("function", [CONV, SPARSE])
 def test_rows_are_pooled_as_they_are_computed_where_memory_is_less(function):
     made = program(conv(function), pool())
-    found = pooling.fused(made)
+    found = fused(made)
     (step,) = found.steps
     (call,) = step.calls
     assert call.function == f"{function}_max_pool"
@@ -50,9 +55,9 @@ def test_rows_are_pooled_as_they_are_computed_where_memory_is_less(function):
 
 
 def test_tiles_need_no_rows():
-    (step,) = pooling.fused(program(conv(TILED), pool())).steps
+    (step,) = fused(program(conv(TILED), pool())).steps
     assert step.calls[0].function == "tfls_conv_2d_3x3x1_max_pool"
-    assert (step.source, step.others, step.scratch_bytes) == ("tfls_conv_3x3x1", (), 40)
+    assert (step.source, step.others, step.scratch_bytes) == (TILED, (), 40)
 
 
 def with_large_values(function):
@@ -61,10 +66,27 @@ def with_large_values(function):
     return program(conv(function), pool(), last, outputs=(3,), small=(9000,))
 
 
+@pytest.mark.parametrize("cpu", ["cortex-m0", "generic"])
+def test_sparse_kernels_of_four_pixels_pool_themselves_without_helium(cpu):
+    sparse = conv(SPARSE)
+    (call,) = sparse.calls
+    fields = (*call.struct.fields, ("output_min", -100), ("output_max", 127), ("pools", 0))
+    call = dataclasses.replace(call, struct=Struct("Conv", fields))
+    sparse = dataclasses.replace(sparse, calls=(call,), kernel=int(Kernel.PIXEL_DELTA8))
+    made = fused(program(sparse, pool(min=-128, max=90)), cpu)
+    (step,) = made.steps
+    (call,) = step.calls
+    assert call.pools is (cpu == "cortex-m0")
+    assert made.masks["TFLITE_SPARSE_KERNELS"] == (1 << Kernel.PIXEL_DELTA8 | call.pools)
+    if call.pools:
+        assert (call.function, call.pool, step.scratch_bytes, step.others) == ("tfls_run", None, 40, ())
+        assert [call.struct.number(f"output_{end}") for end in ("min", "max")] == [-100, 90]
+
+
 def test_what_saves_no_memory_stays_as_it_is():
     made = with_large_values(CONV)
-    assert pooling.fused(made).steps == made.steps
-    assert len(pooling.fused(with_large_values(TILED)).steps) == 2  # which is quicker as well
+    assert fused(made).steps == made.steps
+    assert len(fused(with_large_values(TILED)).steps) == 2  # which is quicker as well
 
 
 @pytest.mark.parametrize(
@@ -73,17 +95,17 @@ def test_what_saves_no_memory_stays_as_it_is():
 def test_windows_that_share_rows_or_begin_in_the_padding(changed):
     for function in (CONV, TILED):
         made = program(conv(function), pool(**changed))
-        assert pooling.fused(made).steps == made.steps
+        assert fused(made).steps == made.steps
 
 
 @pytest.mark.parametrize("changed", [{"stride_w": 1}, {"filter_w": 3}, {"pad_w": 1}, {"stride_h": 3}, {"filter_h": 1}])
 def test_rows_take_windows_that_tiles_do_not(changed):
-    assert len(pooling.fused(program(conv(CONV), pool(**changed))).steps) == 1
-    assert len(pooling.fused(program(conv(TILED), pool(**changed))).steps) == 2
+    assert len(fused(program(conv(CONV), pool(**changed))).steps) == 1
+    assert len(fused(program(conv(TILED), pool(**changed))).steps) == 2
 
 
 def test_a_window_that_ends_behind_the_image_is_no_tile():
-    assert len(pooling.fused(program(conv(TILED), pool(out_w=5))).steps) == 2
+    assert len(fused(program(conv(TILED), pool(out_w=5))).steps) == 2
 
 
 def test_what_something_else_reads_stays():
@@ -92,15 +114,15 @@ def test_what_something_else_reads_stays():
         program(conv(TILED), pool(), outputs=(1, 2)),
         program(conv(TILED), pool(), reader, outputs=(2, 3), small=(1024,)),
     ):
-        assert pooling.fused(made).steps == made.steps
+        assert fused(made).steps == made.steps
 
 
 @pytest.mark.parametrize("steps", [(conv("tfls_transpose_conv"), pool()), (conv(CONV), pool(function="tfls_mean"))])
 def test_other_functions(steps):
     made = program(*steps)
-    assert pooling.fused(made).steps == made.steps
+    assert fused(made).steps == made.steps
 
 
 def test_an_input_of_the_model_is_pooled_alone():
     made = dataclasses.replace(program(pool()), inputs=(1,))
-    assert pooling.fused(made).steps == made.steps
+    assert fused(made).steps == made.steps

@@ -88,6 +88,9 @@ TFLS_INLINE uint32_t word_at(const uint8_t* p) {
 }
 
 TFLS_HELPER int32_t smaller(int32_t a, int32_t b) { return a < b ? a : b; }
+TFLS_HELPER int32_t larger(int32_t a, int32_t b) { return a > b ? a : b; }
+
+TFLS_INLINE int pools(const TflsOperator* op) { return TFLS_HAS(TFLS_POOLS) && op->pools; }
 
 /* ---- Requantisation: as TensorFlow Lite Micro does it, a rounding doubling high product, then a rounding shift ---- */
 
@@ -163,10 +166,25 @@ TFLS_INLINE void emit(const TflsOperator* op, int32_t o, const int32_t* acc, int
   }
 }
 
+/* The pixels to compute: where the operator pools, those of a last odd row or column are none of them. */
+TFLS_HELPER int32_t pixels_of(const TflsOperator* op) {
+  if (pools(op)) return op->batches * (op->out_h & ~1) * (op->out_w & ~1);
+  return op->batches * op->out_h * op->out_w;
+}
+
+/* One output of four pixels; the largest of them where the operator pools, for outputs grow with their sums. */
+TFLS_HELPER void emit_four(const TflsOperator* op, int32_t o, const int32_t* acc, int32_t count, int8_t* out) {
+  if (pools(op)) {
+    *out = (int8_t)output_of(op, o, larger(larger(acc[0], acc[1]), larger(acc[2], acc[3])));
+  } else {
+    emit(op, o, acc, count, out);
+  }
+}
+
 /* Activations narrower than int8; ReLU mostly is not, for the zero point then is -128. */
 TFLS_OUTLINE void clamp(const TflsOperator* op, int8_t* out) {
   const int32_t low = op->output_min, high = op->output_max;
-  int32_t count = op->batches * op->out_h * op->out_w * op->out_c;
+  int32_t count = pixels_of(op) / (pools(op) ? 4 : 1) * op->out_c;
   for (; count > 0; count--, out++) *out = (int8_t)(*out < low ? low : *out > high ? high : *out);
 }
 
@@ -615,21 +633,25 @@ typedef struct {
   const int8_t* at[kMostPixels]; /* the first channel of each pixel's input; NULL: outside, the zero point is there */
 } Sources;
 
+/* Pixel number j of the windows: its filter begins at (y, x) of an image. */
+TFLS_INLINE void put_window(const TflsOperator* op, int32_t batch, int32_t y, int32_t x, int32_t j, Windows* windows) {
+  const int32_t last_row = op->in_h - (op->filter_h - 1) * op->dilation_h;
+  const int32_t last_column = op->in_w - (op->filter_w - 1) * op->dilation_w;
+  windows->at[j] = ((batch * op->in_h + y) * op->in_w + x) * op->in_c;
+  windows->row[j] = y;
+  windows->column[j] = x;
+  if (y < 0 || y >= last_row || x < 0 || x >= last_column) windows->outside |= 1u << j;
+}
+
 /* The windows of `count` pixels from number `first` on. Pixels are counted through the whole batch; what lies behind
  * the last one repeats it. */
 TFLS_HELPER void find_windows(const TflsOperator* op, int32_t first, int32_t count, Windows* windows) {
   const int32_t pixels = op->batches * op->out_h * op->out_w;
-  const int32_t last_row = op->in_h - (op->filter_h - 1) * op->dilation_h;
-  const int32_t last_column = op->in_w - (op->filter_w - 1) * op->dilation_w;
   int32_t j, row = first / op->out_w, column = first % op->out_w, batch = row / op->out_h;
   row %= op->out_h;
   windows->outside = 0;
   for (j = 0; j < count; j++) {
-    const int32_t y = row * op->stride_h - op->pad_h, x = column * op->stride_w - op->pad_w;
-    windows->at[j] = ((batch * op->in_h + y) * op->in_w + x) * op->in_c;
-    windows->row[j] = y;
-    windows->column[j] = x;
-    if (y < 0 || y >= last_row || x < 0 || x >= last_column) windows->outside |= 1u << j;
+    put_window(op, batch, row * op->stride_h - op->pad_h, column * op->stride_w - op->pad_w, j, windows);
     if (first + j + 1 >= pixels) continue;
     if (++column == op->out_w) {
       column = 0;
@@ -638,6 +660,18 @@ TFLS_HELPER void find_windows(const TflsOperator* op, int32_t first, int32_t cou
         batch++;
       }
     }
+  }
+}
+
+/* The windows of the four pixels of which pooled output number `output` is the largest. */
+TFLS_HELPER void find_pooled_windows(const TflsOperator* op, int32_t output, Windows* windows) {
+  const int32_t out_h = op->out_h / 2, out_w = op->out_w / 2, line = output / out_w, batch = line / out_h;
+  const int32_t row = 2 * (line - batch * out_h), column = 2 * (output - line * out_w);
+  int32_t j;
+  windows->outside = 0;
+  for (j = 0; j < 4; j++) {
+    const int32_t y = (row + (j >> 1)) * op->stride_h - op->pad_h, x = (column + (j & 1)) * op->stride_w - op->pad_w;
+    put_window(op, batch, y, x, j, windows);
   }
 }
 
@@ -1254,7 +1288,11 @@ static void pack_pixels(int8_t* to, const Sources* sources, int32_t channels, in
 TFLS_INLINE void copy_pixels(const TflsOperator* op, const int8_t* x, int32_t first, int8_t* to) {
   int32_t ky, kx;
   Windows windows;
-  find_windows(op, first, kPixels, &windows);
+  if (pools(op)) {
+    find_pooled_windows(op, first / 4, &windows);
+  } else {
+    find_windows(op, first, kPixels, &windows);
+  }
   for (ky = 0; ky < op->filter_h; ky++) {
     for (kx = 0; kx < op->filter_w; kx++, to += kPixels * op->in_c) {
       Sources sources;
@@ -1416,9 +1454,9 @@ static void pack_pixels(int8_t* to, const Sources* sources, int32_t channels, in
 
 #if TFLS_HAS(TFLS_PIXEL_DELTA8) && !defined(TFLS_MVE)
 TFLS_OUTLINE void pixel_delta8(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
-  const int32_t pixels = op->batches * op->out_h * op->out_w;
+  const int32_t pixels = pixels_of(op), step = (pools(op) ? 1 : kPixels) * op->out_c;
   int32_t first;
-  for (first = 0; first < pixels; first += kPixels, y += kPixels * op->out_c) {
+  for (first = 0; first < pixels; first += kPixels, y += step) {
     const int32_t left = smaller(pixels - first, kPixels);
     const uint8_t* s = op->stream;
     int32_t o;
@@ -1447,7 +1485,7 @@ TFLS_OUTLINE void pixel_delta8(const TflsOperator* op, const int8_t* x, int8_t* 
       acc[1] = b;
       acc[2] = c;
       acc[3] = d;
-      emit(op, o, acc, left, y + o);
+      emit_four(op, o, acc, left, y + o);
     }
   }
 }
@@ -1455,12 +1493,12 @@ TFLS_OUTLINE void pixel_delta8(const TflsOperator* op, const int8_t* x, int8_t* 
 
 #if TFLS_HAS(TFLS_PIXEL_SHARED) && !defined(TFLS_MVE)
 TFLS_OUTLINE void pixel_shared(const TflsOperator* op, const int8_t* x, int8_t* y, void* scratch) {
-  const int32_t pixels = op->batches * op->out_h * op->out_w;
+  const int32_t pixels = pixels_of(op), step = (pools(op) ? 1 : kPixels) * op->out_c;
   uint32_t* rest;
   const Symbols all = read_symbols(op, kPixels, scratch, &rest);
   int8_t* const columns = (int8_t*)rest;
   int32_t first;
-  for (first = 0; first < pixels; first += kPixels, y += kPixels * op->out_c) {
+  for (first = 0; first < pixels; first += kPixels, y += step) {
     const int32_t left = smaller(pixels - first, kPixels);
     Symbols symbols = all;
     int32_t o;
@@ -1484,7 +1522,7 @@ TFLS_OUTLINE void pixel_shared(const TflsOperator* op, const int8_t* x, int8_t* 
       acc[1] = b;
       acc[2] = c;
       acc[3] = d;
-      emit(op, o, acc, left, y + o);
+      emit_four(op, o, acc, left, y + o);
     }
   }
 }

@@ -47,7 +47,9 @@ extern "C" {
 #define TFLS_PIXEL_SHARED 16   /* as 9; the same bytes */
 #define TFLS_ROW_SHARED7 17    /* as 13, with 7 bits in the place of a byte */
 
-/* Which kernels are compiled: a bit for each number above. An app may leave out what its files do not use. */
+/* Which kernels are compiled: a bit for each number above, and bit 0 for operators that pool. An app may leave out what
+ * its files do not use. */
+#define TFLS_POOLS 0
 #ifndef TFLITE_SPARSE_KERNELS
 #define TFLITE_SPARSE_KERNELS 0xFFFFFFFFu
 #endif
@@ -87,6 +89,7 @@ typedef struct {
   uint8_t wide;  /* whether sums may take more than 30 bits */
   uint8_t quick; /* whether none does, and all outputs shift to the right by 1 to 19 */
   int8_t input_zero_point, output_zero_point, output_min, output_max;
+  uint8_t pools; /* 1: each output is the largest of 2x2, those of MAX_POOL_2D with strides of 2 (generated C alone) */
 } TflsOperator;
 
 /* Read and check the constants of an operator: lengths, ends of streams, places within the input, sums that fit in

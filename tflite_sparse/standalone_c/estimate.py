@@ -38,7 +38,7 @@ def _of_call(step: Step, call: Call, costs: Costs, cpu: MicroCpu) -> int:
         return costs.of_function(found.kind, found.parts)
     params = call.struct
     if step.kernel:
-        return _sparse(step, params, costs, cpu)
+        return _sparse(step, call, costs, cpu)
     loops = Loops(paired=params.constant("layout") == PAIRED, wide=bool(params.number("wide")))
     if call.function == "tfls_fully_connected":
         shape = Filter(params.number("outputs"), 1, 1, params.number("inputs"))
@@ -56,14 +56,16 @@ def _row_by_row(step: Step, call: Call, costs: Costs, cpu: MicroCpu) -> int:
     return once * call.pool.number("batches") * call.pool.number("out_h")
 
 
-def _sparse(step: Step, params: Struct, costs: Costs, cpu: MicroCpu) -> int:
+def _sparse(step: Step, call: Call, costs: Costs, cpu: MicroCpu) -> int:
+    params = call.struct
     kernel, shape, stored = Kernel(step.kernel), _filter(params), params.table("stream")
     if kernel not in costs.kernels:
         raise ExecutionError(
             f"{step.layer!r} has weights for {kernel.name}, whose cost on {cpu} is unknown: encode the file for {cpu}."
         )
     weights = stream.decode(kernel, shape, stored)
-    return costs.of_kernel(kernel, shape, weights, _pixels(params), stream.tables(kernel, stored))
+    tables = stream.tables(kernel, stored)
+    return costs.of_kernel(kernel, shape, weights, _pixels(params), tables, pools=call.pools)
 
 
 def _filter(params: Struct) -> Filter:

@@ -71,7 +71,8 @@ def generate(model: Model, naming: Naming, cpu: MicroCpu) -> Sources:
         FlatbufferError: as :func:`tflite_sparse.standalone_c.reader.read`.
         ExecutionError: as there.
     """
-    program = pooling.fused(reader.read(model, core.of(cpu)))
+    made_for = core.of(cpu)
+    program = pooling.fused(reader.read(model, made_for), made_for)
     layout = arena.plan(program)
     made = (
         header.render(program, layout, naming),

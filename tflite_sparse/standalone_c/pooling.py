@@ -1,67 +1,50 @@
 """CONV_2D and the MAX_POOL_2D behind it as one step, so that what lies between them never fills memory.
 
 The maximum may be taken of sums or of outputs: requantisation with a multiplier that is not negative never decreases.
+What computes several pixels of one output together takes it of their sums, and scales only the largest.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from tflite_sparse.codecs.streams.kernels import Kernel
 from tflite_sparse.standalone_c import arena
-from tflite_sparse.standalone_c.program import Call, Program, Step, Struct
+from tflite_sparse.standalone_c.core import Core
+from tflite_sparse.standalone_c.program import Call, Operand, Program, Step, Struct
 
 _POOL = "tfls_max_pool_2d"
 _SCRATCH_ALIGNMENT = 16
 
 
-@dataclass(frozen=True, slots=True)
-class _Together:
-    """What computes both.
-
-    Attributes:
-        function: in C.
-        source: the C file that has it, without its ending.
-        header: that declares it.
-        is_quicker: whether it takes fewer instructions than one after the other; else it saves memory alone.
-    """
-
-    function: str
-    source: str
-    header: str = "tfls_operators.h"
-    is_quicker: bool = False
+_CONV, _TILED, _SPARSE = "tfls_conv_2d", "tfls_conv_2d_3x3x1", "tfls_run"
+_BY_FOUR = frozenset({Kernel.PIXEL_DELTA8, Kernel.PIXEL_SHARED})
+"""Sparse kernels that compute four pixels together, where there is no Helium."""
 
 
-_BY_FUNCTION: Mapping[str, _Together] = {
-    "tfls_conv_2d": _Together("tfls_conv_2d_max_pool", "tfls_conv_max_pool"),
-    "tfls_conv_2d_3x3x1": _Together("tfls_conv_2d_3x3x1_max_pool", "tfls_conv_3x3x1", is_quicker=True),
-    "tfls_run": _Together("tfls_run_max_pool", "tfls_run_max_pool", "tfls_run_max_pool.h"),
-}
-
-
-def fused(program: Program) -> Program:
+def fused(program: Program, core: Core) -> Program:
     """The program with such steps in the place of two each: where both are quicker together, or need less memory.
 
     What computes rows of a convolution, and pools them, begins anew for each; it takes the place of two steps only
     where the whole arena becomes smaller.
     """
-    found = dict(_pairs(program))
-    quicker = {place: step for place, step in found.items() if _of(program, place).is_quicker}
+    found = dict(_pairs(program, core))
     chosen = dict(found)
     nbytes = _arena_bytes(program, chosen)
-    for place in sorted(found.keys() - quicker.keys(), reverse=True):
+    for place in sorted((place for place, step in found.items() if _is_row_by_row(step)), reverse=True):
         without = {each: step for each, step in chosen.items() if each != place}
         if _arena_bytes(program, without) <= nbytes:
             chosen = without
     return _replaced(program, chosen)
 
 
-def _of(program: Program, place: int) -> _Together:
-    return _BY_FUNCTION[program.steps[place].calls[0].function]
+def _is_row_by_row(step: Step) -> bool:
+    return "tfls_pool" in step.others
 
 
-def _pairs(program: Program) -> Iterator[tuple[int, Step]]:
+def _pairs(program: Program, core: Core) -> Iterator[tuple[int, Step]]:
     """The places of convolutions that a pool alone reads, and what takes the place of both."""
     readers = Counter(value for step in program.steps for value in step.inputs)
     made_by = {value: place for place, step in enumerate(program.steps) for value in step.outputs}
@@ -72,34 +55,46 @@ def _pairs(program: Program) -> Iterator[tuple[int, Step]]:
         place = made_by.get(between)
         if place is None or readers[between] > 1 or between in program.outputs:
             continue
-        conv = program.steps[place]
-        if len(conv.calls) == 1 and conv.calls[0].function in _BY_FUNCTION:
-            step = _step(conv, pool)
-            if step is not None:
-                yield place, step
+        step = _together(program.steps[place], pool, core)
+        if step is not None:
+            yield place, step
 
 
-def _step(conv: Step, pool: Step) -> Step | None:
-    """Both in one; None where the pool's windows are not such as the function takes."""
-    (call,), window = conv.calls, pool.calls[0].struct
-    together = _BY_FUNCTION[call.function]
-    if not (_is_two_by_two(call.struct, window) if together.is_quicker else _has_rows_apart(window)):
+def _together(conv: Step, pool: Step, core: Core) -> Step | None:
+    """Both in one; None where there is no function for it, or where it does not take the windows of the pool."""
+    if [call.function for call in conv.calls] not in ([_CONV], [_TILED], [_SPARSE]):
         return None
-    scratch = conv.scratch_bytes
-    if not together.is_quicker:
-        rows = window.number("filter_h") * window.number("in_w") * window.number("channels")
-        scratch += -(-rows // _SCRATCH_ALIGNMENT) * _SCRATCH_ALIGNMENT
-    source, result = call.operands[0], pool.calls[0].operands[1]
+    (call,), window = conv.calls, pool.calls[0].struct
+    operands = call.operands[0], pool.calls[0].operands[1]
+    step = replace(conv, outputs=pool.outputs, form=f"{conv.form}, then MAX_POOL_2D")
+    if _is_two_by_two(call.struct, window):
+        if call.function == _TILED:
+            return replace(step, calls=(replace(call, function=f"{_TILED}_max_pool", operands=operands, pool=window),))
+        if conv.kernel in _BY_FOUR and not core.fits_helium:
+            struct = call.struct.with_numbers(pools=1, **_narrower(call.struct, window))
+            return replace(step, calls=(replace(call, struct=struct, operands=operands),))
+    return None if call.function == _TILED or not _has_rows_apart(window) else _row_by_row(step, call, pool, operands)
+
+
+def _row_by_row(step: Step, call: Call, pool: Step, operands: tuple[Operand, Operand]) -> Step:
+    window = pool.calls[0].struct
+    function = f"{call.function}_max_pool"
+    source = function.replace("_2d", "")
+    rows = window.number("filter_h") * window.number("in_w") * window.number("channels")
     return replace(
-        conv,
-        outputs=pool.outputs,
-        calls=(Call(together.function, call.struct, (source, result), takes_scratch=True, pool=window),),
-        source=together.source,
-        others=() if together.is_quicker else (conv.source, *conv.others, pool.source),
-        header=together.header,
-        scratch_bytes=scratch,
-        form=f"{conv.form}, then MAX_POOL_2D",
+        step,
+        calls=(Call(function, call.struct, operands, takes_scratch=True, pool=window),),
+        source=source,
+        others=(step.source, *step.others, pool.source),
+        header=f"{source}.h" if call.function == _SPARSE else step.header,
+        scratch_bytes=step.scratch_bytes + -(-rows // _SCRATCH_ALIGNMENT) * _SCRATCH_ALIGNMENT,
     )
+
+
+def _narrower(conv: Struct, window: Struct) -> dict[str, int]:
+    """The ends of outputs that the activation of a convolution, then that of a pool leave."""
+    low, high = window.number("min"), window.number("max")
+    return {name: min(max(conv.number(name), low), high) for name in ("output_min", "output_max")}
 
 
 def _has_rows_apart(window: Struct) -> bool:

@@ -142,6 +142,11 @@ class Call:
     takes_scratch: bool = False
     pool: Struct | None = None
 
+    @property
+    def pools(self) -> bool:
+        """Whether its function pools what a sparse convolution yields: bit 0 of what is compiled."""
+        return ("pools", 1) in self.struct.fields
+
     def tables(self) -> Iterator[Table]:
         """The constant arrays that it reads."""
         yield from (field for _, field in self.struct.fields if isinstance(field, Table))
@@ -226,7 +231,8 @@ class Program:
         """What of the kernels the model uses: a bit for each, by the macro that leaves out the others."""
         steps = [step for step in self.steps if not step.is_view]
         found = {
-            "TFLITE_SPARSE_KERNELS": sum(1 << kernel for kernel in {step.kernel for step in steps if step.kernel}),
+            "TFLITE_SPARSE_KERNELS": sum(1 << kernel for kernel in {step.kernel for step in steps if step.kernel})
+            + any(call.pools for step in steps if step.kernel for call in step.calls),
             "TFLS_LAYOUTS": sum(1 << each for each in {step.layout for step in steps if step.layout is not None}),
         }
         return {macro: mask for macro, mask in found.items() if mask}

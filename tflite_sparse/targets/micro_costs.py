@@ -77,9 +77,18 @@ class Costs:
             parts = work.dense(shape, pixels)
         return max(1, round(float(self.dense[kind] @ parts)))
 
-    def of_kernel(self, kernel: Kernel, shape: Filter, weights: np.ndarray, pixels: Pixels, tables: int = 1) -> int:
+    def of_kernel(
+        self,
+        kernel: Kernel,
+        shape: Filter,
+        weights: np.ndarray,
+        pixels: Pixels,
+        tables: int = 1,
+        *,
+        pools: bool = False,
+    ) -> int:
         """Instructions of a kernel; arguments as for :func:`tflite_sparse.codecs.streams.work.of`."""
-        parts = work.of(kernel, shape, weights, pixels, self.pixels_at_once, tables)
+        parts = work.of(kernel, shape, weights, pixels, self.pixels_at_once, tables, pools=pools)
         return max(1, round(float(self.kernels[kernel] @ parts)))
 
     def of_function(self, kind: str, parts: np.ndarray) -> int:

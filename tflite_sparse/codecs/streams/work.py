@@ -36,13 +36,25 @@ class Pixels:
         """All of them."""
         return self.batches * self.height * self.width
 
+    @property
+    def pooled(self) -> Pixels:
+        """Those that windows of 2x2 leave, side by side."""
+        return Pixels(self.batches, self.height // 2, self.width // 2)
+
 
 NAMES = ("entries", "outputs", "emitted", "packed", "windows", "groups", "once")
 """Of the parts of :func:`of`, in order."""
 
 
 def of(
-    kernel: Kernel, shape: Filter, weights: np.ndarray, pixels: Pixels, pixels_at_once: int, tables: int = 1
+    kernel: Kernel,
+    shape: Filter,
+    weights: np.ndarray,
+    pixels: Pixels,
+    pixels_at_once: int,
+    tables: int = 1,
+    *,
+    pools: bool = False,
 ) -> np.ndarray:
     """How often each part of a kernel runs, float64 (7,), as :data:`NAMES` names them.
 
@@ -53,9 +65,13 @@ def of(
         pixels: of the output.
         pixels_at_once: that ``PIXEL_DELTA8`` computes together on the CPU.
         tables: as for :func:`stream.encode`; what happens once happens for each of them.
+        pools: whether only the largest of each 2x2 pixels is emitted.
     """
+    if pools:
+        pixels = Pixels(pixels.batches, pixels.height // 2 * 2, pixels.width // 2 * 2)
     groups, packed, windows = _per_group(kernel, shape, pixels, pixels_at_once)
-    stored, emitted = stream.entries(kernel, shape, weights, tables), shape.outputs * pixels.count
+    stored = stream.entries(kernel, shape, weights, tables)
+    emitted = shape.outputs * (pixels.pooled if pools else pixels).count
     return np.array(
         [stored * groups, shape.outputs * groups, emitted, packed * groups, windows * groups, groups, max(tables, 1)],
         np.float64,

@@ -92,6 +92,7 @@ def step(node: Node, found: SparseOperator) -> Step:
         ("input_zero_point", options.input_zero_point),
         ("output_zero_point", options.output_zero_point),
         *zip(("output_min", "output_max"), options.output_range, strict=True),
+        ("pools", 0),
     ]
     call = Call(
         "tfls_run",
