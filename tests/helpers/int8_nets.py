@@ -11,12 +11,12 @@ from helpers import tiny_models
 class Net:
     """A chain of int8 layers; every weight with room for it is pruned."""
 
-    def __init__(self, shape, seed=0, *, few_values=False):
-        self.few_values = few_values
+    def __init__(self, shape, seed=0, *, few_values=False, batches=1):
+        self.few_values, self.batches = few_values, batches
         self.tiny = tiny_models.Tiny()
         self.rng = np.random.default_rng(seed)
         self.shape = shape
-        self.start = self.end = self.tiny.activation("x", (1, *shape), "int8")
+        self.start = self.end = self.tiny.activation("x", (batches, *shape), "int8")
         self.count = 0
 
     def _layer(self, builtin, values, out, options, kind, axis, *, per_channel=True):
@@ -32,7 +32,7 @@ class Net:
         kept = np.count_nonzero(values) / channels
         point = -128 if options.fusedActivationFunction else 5
         end = self.tiny.activation(
-            f"{name}/out", (1, *out), "int8", tiny_models.INPUT_SCALE, tiny_models.INPUT_ZERO_POINT
+            f"{name}/out", (self.batches, *out), "int8", tiny_models.INPUT_SCALE, tiny_models.INPUT_ZERO_POINT
         )
         scale = tiny_models.INPUT_SCALE * tiny_models.WEIGHT_SCALE * 73 * 40 * np.sqrt(max(kept, 1)) / 40
         self.tiny.graph.tensors[end].quantization = tiny_models.quantization(scale, point)
@@ -89,7 +89,7 @@ class Net:
 
     def _pool(self, builtin, sides, strides, out, activation=0):
         quantized = self.tiny.graph.tensors[self.end].quantization
-        end = self.tiny.tensor(f"pool{self.count}", (1, *out), "int8", quantized)
+        end = self.tiny.tensor(f"pool{self.count}", (self.batches, *out), "int8", quantized)
         options = schema.Pool2DOptionsT()
         options.padding, options.fusedActivationFunction = schema.Padding.VALID, activation
         options.filterHeight, options.filterWidth = sides
@@ -100,7 +100,7 @@ class Net:
 
     def plus(self, other):
         """The sum with an earlier end of the same shape."""
-        end = self.tiny.activation("sum", (1, *self.shape), "int8")
+        end = self.tiny.activation("sum", (self.batches, *self.shape), "int8")
         self.tiny.graph.tensors[end].quantization = tiny_models.quantization(0.1, -3)
         options = schema.AddOptionsT()
         self.tiny.operator(schema.BuiltinOperator.ADD, 2, [self.end, other], [end], 11, options)

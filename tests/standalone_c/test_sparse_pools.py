@@ -14,7 +14,7 @@ pytestmark = generated_c.needed
 
 def net(*, few_values=False):
     """Odd and even sides, a stride of 2, activations that are narrower than int8."""
-    made = Net((19, 26, 3), few_values=few_values).conv(24, (3, 3), relu=few_values)
+    made = Net((19, 26, 3), few_values=few_values, batches=2).conv(24, (3, 3), relu=few_values)
     made.max_pool(relu6=True).conv(32, (3, 3), 1, same=False).max_pool()
     return made.conv(16, (2, 3), per_channel=False).max_pool().dense(10)
 
