@@ -27,21 +27,21 @@ def generated(model, cpu="cortex-m4", prefix="model", labels=()):
     return files.generate(serde.parse(tiny_models.to_bytes(model)), Naming(prefix, "tflite-sparse", "x", labels), cpu)
 
 
-def sparse(model, cpu):
+def sparse(model, cpu, aim="size"):
     """The same, encoded for the sparse kernels."""
     parsed = serde.parse(tiny_models.to_bytes(model))
-    encode_model(parsed, in_c.planned(cpu, "size"))
+    encode_model(parsed, in_c.planned(cpu, aim))
     return files.generate(parsed, Naming("model", "tflite-sparse", "x"), cpu)
 
 
-def differences(model, folder, *, cpu="cortex-m4", samples=4, seed=0, flags=SANITIZED):
+def differences(model, folder, *, cpu="cortex-m4", aim="size", samples=4, seed=0, flags=SANITIZED):
     """How many outputs of a model in C, encoded for the sparse kernels, differ from those of the dense file.
 
     Also returns the arenas of both.
     """
     dense, sparse = folder / "dense.tflite", folder / "sparse.tflite"
     dense.write_bytes(tiny_models.to_bytes(model))
-    encode_file(dense, sparse, in_c.planned(cpu, "size"))
+    encode_file(dense, sparse, in_c.planned(cpu, aim))
     sources = files.generate(serde.read(sparse), Naming("model", "tflite-sparse", "x"), cpu)
     (folder / "c").mkdir()
     program = in_c.compiled(sources, folder / "c", flags)

@@ -173,7 +173,7 @@ TFLS_HELPER int32_t pixels_of(const TflsOperator* op) {
 }
 
 /* One output of four pixels; the largest of them where the operator pools, for outputs grow with their sums. */
-TFLS_HELPER void emit_four(const TflsOperator* op, int32_t o, const int32_t* acc, int32_t count, int8_t* out) {
+TFLS_INLINE void emit_four(const TflsOperator* op, int32_t o, const int32_t* acc, int32_t count, int8_t* out) {
   if (pools(op)) {
     *out = (int8_t)output_of(op, o, larger(larger(acc[0], acc[1]), larger(acc[2], acc[3])));
   } else {
@@ -1221,24 +1221,63 @@ TFLS_INLINE void move_rows(int32_t* to, const int32_t* from, int32_t words) {
   for (; words > 0; words--) *to++ = *from++;
 }
 
+#if TFLS_HAS(TFLS_POOLS)
+#if defined(TFLS_DSP)
+/* The larger ones of four bytes each. */
+TFLS_INLINE uint32_t larger_bytes(uint32_t a, uint32_t b) {
+  uint32_t difference;
+  __asm__("ssub8 %1, %0, %2\n sel %0, %0, %2" : "+r"(a), "=&r"(difference) : "r"(b) : "cc");
+  return a;
+}
+#endif
+
+/* The largest of each 2x2 pixels of two rows of a strip. */
+TFLS_OUTLINE void pool_rows(const int8_t* from, int32_t channels, int32_t outputs, int8_t* to) {
+  const int32_t row = kPairPixels * channels;
+  for (; outputs > 0; outputs--, from += channels) {
+    int32_t left = channels;
+#if defined(TFLS_DSP)
+    for (; left >= 4; left -= 4, from += 4, to += 4) {
+      const uint8_t *const upper = (const uint8_t*)from, *const lower = upper + row;
+      const uint32_t most = larger_bytes(larger_bytes(word_at(upper), word_at(upper + channels)),
+                                         larger_bytes(word_at(lower), word_at(lower + channels)));
+      __builtin_memcpy(to, &most, 4);
+    }
+#endif
+    for (; left > 0; left--, from++)
+      *to++ = (int8_t)larger(larger(from[0], from[channels]), larger(from[row], from[row + channels]));
+  }
+}
+#endif
+
+/* Where the operator pools, two rows of a strip lie behind the words before they are. */
 TFLS_OUTLINE void strips(const Pairs* pairs, const int8_t* x, int8_t* y, int bits) {
   const TflsOperator* const op = pairs->op;
   int32_t* const words = pairs->words;
   const int32_t row_words = 2 * half_strip(op->filter_w) * op->in_c, kept = (op->filter_h - 1) * row_words;
+  const int32_t out_h = op->out_h & (pools(op) ? ~1 : ~0), out_w = op->out_w & (pools(op) ? ~1 : ~0), out_c = op->out_c;
   int32_t batch, start, row;
   for (batch = 0; batch < op->batches; batch++) {
-    for (start = 0; start < op->out_w; start += kPairPixels) {
-      const int32_t column = group_start(start, op->out_w), count = smaller(op->out_w - column, kPairPixels);
+    for (start = 0; start < out_w; start += kPairPixels) {
+      const int32_t column = group_start(start, out_w), count = smaller(out_w - column, kPairPixels);
       for (row = 0; row < op->filter_h - 1; row++)
         pack_strip_row(op, x, row - op->pad_h, column - op->pad_w, words + (row + 1) * row_words);
-      for (row = 0; row < op->out_h; row++) {
+      for (row = 0; row < out_h; row++) {
         move_rows(words, words + row_words, kept);
         pack_strip_row(op, x, row + op->filter_h - 1 - op->pad_h, column - op->pad_w, words + kept);
-        pair_outputs(pairs, y + (row * op->out_w + column) * op->out_c, count, 1, bits);
+#if TFLS_HAS(TFLS_POOLS)
+        if (op->pools) {
+          int8_t* const rows = (int8_t*)(words + kept + row_words);
+          pair_outputs(pairs, rows + (row & 1) * kPairPixels * out_c, count, 1, bits);
+          if (row & 1) pool_rows(rows, out_c, count / 2, y + (row / 2 * (out_w / 2) + column / 2) * out_c);
+          continue;
+        }
+#endif
+        pair_outputs(pairs, y + (row * out_w + column) * out_c, count, 1, bits);
       }
     }
     x += op->in_h * op->in_w * op->in_c;
-    y += op->out_h * op->out_w * op->out_c;
+    y += out_h * out_w * out_c / (pools(op) ? 4 : 1);
   }
 }
 #endif
@@ -1987,6 +2026,7 @@ static TflsStatus read_options(TflsOperator* op, const uint8_t* p, size_t bytes)
     return TFLS_BAD_OPTIONS;
   if (u32_at(p + 4) > (1 << 28) || u32_at(p + 8) > (1 << 28)) return TFLS_BAD_OPTIONS;
   op->kernel = p[1];
+  op->pools = 0;
   op->channel_step = (p[2] & kFlagOneScale) ? 0 : 1;
   op->in_c = (int32_t)u32_at(p + 4);
   op->out_c = (int32_t)u32_at(p + 8);

@@ -47,11 +47,11 @@ extern "C" {
 #define TFLS_PIXEL_SHARED 16   /* as 9; the same bytes */
 #define TFLS_ROW_SHARED7 17    /* as 13, with 7 bits in the place of a byte */
 
-/* Which kernels are compiled: a bit for each number above, and bit 0 for operators that pool. An app may leave out what
- * its files do not use. */
+/* Which kernels are compiled: a bit for each number above, and bit 0 for operators that pool, which files do not have. An
+ * app may leave out what its files do not use. */
 #define TFLS_POOLS 0
 #ifndef TFLITE_SPARSE_KERNELS
-#define TFLITE_SPARSE_KERNELS 0xFFFFFFFFu
+#define TFLITE_SPARSE_KERNELS 0xFFFFFFFEu
 #endif
 #define TFLS_HAS(kernel) ((TFLITE_SPARSE_KERNELS >> (kernel)) & 1u)
 

@@ -20,7 +20,7 @@ _FOLDERS = (KERNELS, KERNELS / "standalone")
 _INCLUDE = re.compile(r'^#include "([\w.]+)"$', re.MULTILINE)
 _OPERATORS = "tfls_operators.h"
 _DEFAULTS = {
-    f"{SPARSE_KERNELS}.h": re.compile(r"(?<=#define TFLITE_SPARSE_KERNELS )0xFFFFFFFFu\b"),
+    f"{SPARSE_KERNELS}.h": re.compile(r"(?<=#define TFLITE_SPARSE_KERNELS )0xFFFFFFFEu\b"),
     _OPERATORS: re.compile(r"(?<=#define TFLS_LAYOUTS )3u\b"),
 }
 """In headers: the default of the macro that says, bit by bit, what is compiled."""

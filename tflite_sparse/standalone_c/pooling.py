@@ -1,7 +1,7 @@
 """CONV_2D and the MAX_POOL_2D behind it as one step, so that what lies between them never fills memory.
 
 The maximum may be taken of sums or of outputs: requantisation with a multiplier that is not negative never decreases.
-What computes several pixels of one output together takes it of their sums, and scales only the largest.
+What computes four pixels of one output together takes it of their sums, and scales only the largest.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from tflite_sparse.codecs.streams.kernels import Kernel
+from tflite_sparse.codecs.streams.kernels import STRIP_KERNELS, Kernel
 from tflite_sparse.standalone_c import arena
 from tflite_sparse.standalone_c.core import Core
 from tflite_sparse.standalone_c.program import Call, Operand, Program, Step, Struct
@@ -22,6 +22,9 @@ _SCRATCH_ALIGNMENT = 16
 _CONV, _TILED, _SPARSE = "tfls_conv_2d", "tfls_conv_2d_3x3x1", "tfls_run"
 _BY_FOUR = frozenset({Kernel.PIXEL_DELTA8, Kernel.PIXEL_SHARED})
 """Sparse kernels that compute four pixels together, where there is no Helium."""
+
+_STRIP_ROWS = 2
+_STRIP_PIXELS = 8
 
 
 def fused(program: Program, core: Core) -> Program:
@@ -70,10 +73,17 @@ def _together(conv: Step, pool: Step, core: Core) -> Step | None:
     if _is_two_by_two(call.struct, window):
         if call.function == _TILED:
             return replace(step, calls=(replace(call, function=f"{_TILED}_max_pool", operands=operands, pool=window),))
-        if conv.kernel in _BY_FOUR and not core.fits_helium:
-            struct = call.struct.with_numbers(pools=1, **_narrower(call.struct, window))
-            return replace(step, calls=(replace(call, struct=struct, operands=operands),))
+        if conv.kernel in STRIP_KERNELS or (conv.kernel in _BY_FOUR and not core.fits_helium):
+            return _by_kernel(step, call, window, operands)
     return None if call.function == _TILED or not _has_rows_apart(window) else _row_by_row(step, call, pool, operands)
+
+
+def _by_kernel(step: Step, call: Call, window: Struct, operands: tuple[Operand, Operand]) -> Step:
+    """A sparse kernel that pools itself; those of strips need memory for two rows of one."""
+    rows = _STRIP_ROWS * _STRIP_PIXELS * window.number("channels") if step.kernel in STRIP_KERNELS else 0
+    struct = call.struct.with_numbers(pools=1, **_narrower(call.struct, window))
+    calls = (replace(call, struct=struct, operands=operands),)
+    return replace(step, calls=calls, scratch_bytes=step.scratch_bytes + rows)
 
 
 def _row_by_row(step: Step, call: Call, pool: Step, operands: tuple[Operand, Operand]) -> Step:
