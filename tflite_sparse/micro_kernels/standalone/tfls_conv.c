@@ -31,33 +31,11 @@ static void to_next(const TflsConv2D* p, Place* place) {
   place->image += p->in_h * p->in_w * p->in_c;
 }
 
-/* Whether the rows of a window lie within the input, each in one piece. */
-static int is_inside(const TflsConv2D* p, const Place* place) {
-  return place->y >= 0 && place->y + (p->filter_h - 1) * p->dilation_h < p->in_h && place->x >= 0 &&
-         place->x + p->filter_w <= p->in_w && p->dilation_w == 1;
-}
-
 /* The inputs of one column of the filter; NULL: padding. */
 static const int8_t* inputs_at(const TflsConv2D* p, const Place* place, int32_t filter_y, int32_t filter_x) {
   const int32_t y = place->y + filter_y * p->dilation_h, x = place->x + filter_x * p->dilation_w;
   if (y < 0 || y >= p->in_h || x < 0 || x >= p->in_w) return NULL;
   return place->image + (y * p->in_w + x) * p->in_c;
-}
-
-/* A row of a window, in inputs: so many left of the input, within it from a place on, and right of it. */
-typedef struct {
-  const int8_t* from;
-  int32_t left, middle, right;
-} Row;
-
-/* Row y of a window whose columns are neighbours; all of it is on the left where the row lies in the padding. */
-TFLS_INLINE Row row_of(const TflsConv2D* p, const Place* place, int32_t filter_y) {
-  const int32_t y = place->y + filter_y * p->dilation_h, columns = p->filter_w, in_c = p->in_c;
-  const int32_t left = y < 0 || y >= p->in_h ? columns : tfls_smaller(tfls_larger(-place->x, 0), columns);
-  const int32_t right = tfls_smaller(tfls_larger(place->x + columns - p->in_w, 0), columns - left);
-  const Row row = {place->image + (y * p->in_w + place->x + left) * in_c, left * in_c, (columns - left - right) * in_c,
-                   right * in_c};
-  return row;
 }
 
 TFLS_INLINE int8_t* put_padding(int8_t* to, int32_t zero_point, int32_t count) {
@@ -79,6 +57,29 @@ static void gather_columns(const TflsConv2D* p, const Place* place, int8_t* to) 
   }
 }
 
+#if TFLS_HAS_LAYOUT(TFLS_PLAIN) || !defined(TFLS_DSP)
+/* Whether the rows of a window lie within the input, each in one piece. */
+static int is_inside(const TflsConv2D* p, const Place* place) {
+  return place->y >= 0 && place->y + (p->filter_h - 1) * p->dilation_h < p->in_h && place->x >= 0 &&
+         place->x + p->filter_w <= p->in_w && p->dilation_w == 1;
+}
+
+/* A row of a window, in inputs: so many left of the input, within it from a place on, and right of it. */
+typedef struct {
+  const int8_t* from;
+  int32_t left, middle, right;
+} Row;
+
+/* Row y of a window whose columns are neighbours; all of it is on the left where the row lies in the padding. */
+TFLS_INLINE Row row_of(const TflsConv2D* p, const Place* place, int32_t filter_y) {
+  const int32_t y = place->y + filter_y * p->dilation_h, columns = p->filter_w, in_c = p->in_c;
+  const int32_t left = y < 0 || y >= p->in_h ? columns : tfls_smaller(tfls_larger(-place->x, 0), columns);
+  const int32_t right = tfls_smaller(tfls_larger(place->x + columns - p->in_w, 0), columns - left);
+  const Row row = {place->image + (y * p->in_w + place->x + left) * in_c, left * in_c, (columns - left - right) * in_c,
+                   right * in_c};
+  return row;
+}
+
 TFLS_OUTLINE void gather(const TflsConv2D* p, const Place* place, int8_t* to) {
   int32_t y;
   if (is_inside(p, place)) {
@@ -98,6 +99,7 @@ TFLS_OUTLINE void gather(const TflsConv2D* p, const Place* place, int8_t* to) {
     to = put_padding(to + row.middle, p->input_zero_point, row.right);
   }
 }
+#endif
 
 /* Sums of one output, for pixels that are out_c apart. */
 static void emit(const TflsConv2D* p, int32_t o, const int32_t* sums, int32_t count, int8_t* y) {
@@ -190,6 +192,61 @@ static void plain(const TflsConv2D* p, const int8_t* input, int8_t* output, int8
 #if TFLS_HAS_LAYOUT(TFLS_PAIRED)
 #include "tfls_four_pixels.h"
 
+#if defined(TFLS_DSP)
+/* What of a window lies in the input where its columns are neighbours: rows of the filter from top to end, and of each
+ * so many bytes, behind those to the left of the input and before those to the right of it. */
+typedef struct {
+  const int8_t* from;
+  int32_t step; /* bytes from a row to the next */
+  int32_t top, end, left, middle, right;
+} Part;
+
+TFLS_INLINE Part part_of(const TflsConv2D* p, const Place* place) {
+  const int32_t in_c = p->in_c, row = p->in_w * in_c, columns = p->filter_w, dilation = p->dilation_h;
+  const int32_t left = tfls_smaller(tfls_larger(-place->x, 0), columns);
+  const int32_t right = tfls_smaller(tfls_larger(place->x + columns - p->in_w, 0), columns - left);
+  int32_t y = place->y, top = 0, end = p->filter_h;
+  while (y + (end - 1) * dilation >= p->in_h && end > 0) end--;
+  for (; y < 0 && top < end; y += dilation) top++;
+  {
+    const Part part = {place->image + (y * row + (place->x + left) * in_c),
+                       dilation * row,
+                       top,
+                       end,
+                       left * in_c,
+                       (columns - left - right) * in_c,
+                       right * in_c};
+    return part;
+  }
+}
+
+/* A window in bytes, as gather_columns does it. */
+TFLS_OUTLINE void gather_part(const TflsConv2D* p, const Part* part, int8_t* to) {
+  const int32_t all = part->left + part->middle + part->right, bytes = part->middle, step = part->step;
+  const int8_t* from = part->from;
+  int32_t rows = part->end - part->top;
+  if (rows < p->filter_h || bytes < all) put_padding(to, p->input_zero_point, p->filter_h * all);
+  to += part->top * all + part->left;
+  for (; rows > 0; rows--, from += step, to += all) {
+    int32_t at;
+    for (at = 0; at + 4 <= bytes; at += 4) TFLS_COPY(to + at, from + at, 4);
+    if (bytes & 2) TFLS_COPY(to + at, from + at, 2);
+    if (bytes & 1) to[bytes - 1] = from[bytes - 1];
+  }
+}
+
+static void gather_row(const TflsConv2D* p, const Place* place, int8_t* to) {
+  if (p->dilation_w != 1) {
+    gather_columns(p, place, to);
+  } else {
+    const Part part = part_of(p, place);
+    gather_part(p, &part, to);
+  }
+}
+#else
+#define gather_row gather
+#endif
+
 static int32_t rounded_taps(const TflsConv2D* p) { return (p->filter_h * p->filter_w * p->in_c + 3) & ~3; }
 
 /* One pixel, for CPUs without SMLAD and sums that are wide. */
@@ -216,67 +273,147 @@ static void paired_one_by_one(const TflsConv2D* p, const int8_t* input, int8_t* 
   int32_t pixel;
   pad_row(p, row);
   for (pixel = 0; pixel < pixels; pixel++, output += p->out_c, to_next(p, &place)) {
-    gather(p, &place, row);
+    gather_row(p, &place, row);
     paired_pixel(p, row, output);
   }
 }
 
 #if defined(TFLS_DSP)
-static void quick_outputs(const TflsConv2D* p, const int32_t* words, int8_t* y) {
-  TflsOutputs outputs = {words,    p->weights,      rounded_taps(p),              p->bias, p->multiplier,
-                     p->shift, p->channel_step, 2 * p->output_zero_point + 1, y,       p->out_c,
-                     p->out_c};
-  tfls_four_quick_pixels(&outputs);
+/* ---- Windows of four pixels ---- */
+
+/* Rows of bytes, a multiple of 4 of them. Returns the end. */
+TFLS_OUTLINE int32_t* widen_rows(const int8_t* from, int32_t bytes, int32_t* to, int32_t rows, int32_t step) {
+  for (; rows > 0; rows--, from += step) to = tfls_widen(from, bytes, to);
+  return to;
 }
 
-static void gather_words(const TflsConv2D* p, const Place* place, int32_t* to) {
-  const int32_t in_c = p->in_c, zero_point = p->input_zero_point;
-  int32_t y, x;
-  if (is_inside(p, place)) {
-    const int32_t bytes = p->filter_w * in_c, step = p->dilation_h * p->in_w * in_c;
-    const int8_t* from = inputs_at(p, place, 0, 0);
-    for (y = 0; y < p->filter_h; y++, from += step) to = tfls_widen(from, bytes, to);
+/* A window whose columns are neighbours; row is for what does not come in fours. */
+static void gather_neighbours(const TflsConv2D* p, const Place* place, int8_t* row, int32_t* to) {
+  const Part part = part_of(p, place);
+  const int32_t all = part.left + part.middle + part.right, zero_point = p->input_zero_point;
+  const int8_t* from = part.from;
+  int32_t rows = part.end - part.top;
+  if (((part.left | part.middle | part.right) & 3) != 0) {
+    gather_part(p, &part, row);
+    widen_rows(row, rounded_taps(p), to, 1, 0);
     return;
   }
-  for (y = 0; y < p->filter_h; y++) {
-    if (p->dilation_w == 1) {
-      const Row row = row_of(p, place, y);
-      to = tfls_widen_padding(zero_point, row.left, to);
-      to = tfls_widen(row.from, row.middle, to);
-      to = tfls_widen_padding(zero_point, row.right, to);
-      continue;
+  to = tfls_widen_padding(zero_point, part.top * all, to);
+  if (part.middle == all) {
+    to = widen_rows(from, all, to, rows, part.step);
+  } else {
+    for (; rows > 0; rows--, from += part.step) {
+      to = tfls_widen_padding(zero_point, part.left, to);
+      to = widen_rows(from, part.middle, to, 1, 0);
+      to = tfls_widen_padding(zero_point, part.right, to);
     }
+  }
+  tfls_widen_padding(zero_point, (p->filter_h - part.end) * all, to);
+}
+
+/* One whose columns lie apart, of inputs that come in fours. */
+static void gather_apart(const TflsConv2D* p, const Place* place, int32_t* to) {
+  int32_t y, x;
+  for (y = 0; y < p->filter_h; y++) {
     for (x = 0; x < p->filter_w; x++) {
       const int8_t* const from = inputs_at(p, place, y, x);
-      to = from != NULL ? tfls_widen(from, in_c, to) : tfls_widen_padding(zero_point, in_c, to);
+      to = from != NULL ? tfls_widen(from, p->in_c, to) : tfls_widen_padding(p->input_zero_point, p->in_c, to);
     }
   }
 }
 
-/* Widens four windows that lie in one row of the output, or one behind the other, where they may be read as
- * tfls_widen_four does it. Returns whether it did. */
-static int widen_together(const TflsConv2D* p, const Place* place, const int8_t* input, int32_t* words) {
-  const int32_t in_c = p->in_c, row = p->in_w * in_c, bytes = p->filter_w * in_c;
-  const TflsWindows windows = {p->stride_w * in_c, bytes, p->dilation_h * row, p->filter_h};
-  const int8_t* const end = input + p->batches * p->in_h * row;
+TFLS_OUTLINE void gather_pixel(const TflsConv2D* p, const Place* place, int8_t* row, int32_t* to) {
+  if (p->dilation_w == 1) {
+    gather_neighbours(p, place, row, to);
+  } else if (p->in_c % 4 == 0) {
+    gather_apart(p, place, to);
+  } else {
+    gather_columns(p, place, row);
+    widen_rows(row, rounded_taps(p), to, 1, 0);
+  }
+}
+
+/* Where windows go, and which four may be read as tfls_widen_four does it: those of neighbours in a row of the output,
+ * or of pixels of one input that lie one behind the other. */
+typedef struct {
+  const TflsConv2D* params;
+  const int8_t* input;
+  int32_t* words;
+  int8_t* row; /* for inputs that do not come in fours */
+  TflsWindows windows;
+  int32_t last_column, last_y, last; /* of the first of four; last: where it starts in the input */
+  int32_t last_x;                    /* of each that does not reach into the padding to the right */
+} Gathering;
+
+static Gathering gathering_of(const TflsConv2D* p, const int8_t* input, int32_t* words) {
+  const int32_t row = p->in_w * p->in_c, bytes = p->filter_w * p->in_c, taps = p->filter_h * bytes;
+  const int32_t below = (p->filter_h - 1) * p->dilation_h, step = p->stride_w * p->in_c;
   const int is_flat = p->filter_h == 1 && p->filter_w == 1 && p->stride_h == 1 && p->stride_w == 1;
-  const int8_t *from, *behind;
-  if (!is_inside(p, place)) return 0;
-  if (!is_flat && place->column + kTflsPixels > p->out_w) return 0;
-  if (!is_flat && place->x + 3 * p->stride_w + p->filter_w > p->in_w) return 0;
-  from = inputs_at(p, place, 0, 0);
-  behind = from + 3 * windows.step + (windows.rows - 1) * windows.to_row + bytes;
-  if (from - input < 3 || end - behind < 4) return 0;
-  tfls_widen_four(words, from, &windows);
-  return 1;
+  Gathering gathering = {p,
+                         input,
+                         words,
+                         (int8_t*)(words + kTflsPixels / 2 * rounded_taps(p)),
+                         {step, bytes, p->filter_h, p->dilation_h * row},
+                         p->out_w - kTflsPixels,
+                         p->in_h - 1 - below,
+                         (p->batches * p->in_h - below) * row - 3 * step - bytes - (-taps & 3),
+                         p->in_w - p->filter_w};
+  if (is_flat) {
+    gathering.last_column = p->out_w;
+    gathering.last_x = p->in_w + 3;
+  } else if (p->filter_w != 1 && p->dilation_w != 1) {
+    gathering.last_column = -1;
+  }
+  return gathering;
+}
+
+static void skip_four(const TflsConv2D* p, Place* place) {
+  place->column += kTflsPixels;
+  place->x += kTflsPixels * p->stride_w;
+  while (place->column >= p->out_w) {
+    place->column -= p->out_w;
+    place->x -= p->out_w * p->stride_w;
+    place->y += p->stride_h;
+    if (++place->row < p->out_h) continue;
+    place->row = 0;
+    place->y = -p->pad_h;
+    place->image += p->in_h * p->in_w * p->in_c;
+  }
+}
+
+/* Widens the windows of count pixels, those from place on, and moves it on. Of windows that are read together those
+ * that reach into the padding are read again. */
+TFLS_OUTLINE void gather_four(const Gathering* gathering, Place* place, int32_t count) {
+  const TflsConv2D* const p = gathering->params;
+  const int32_t at = (int32_t)(place->image - gathering->input) + (place->y * p->in_w + place->x) * p->in_c;
+  int32_t first_x = 0, j;
+  if (count < kTflsPixels || place->column > gathering->last_column || place->y < 0 || place->y > gathering->last_y ||
+      at < 0 || at > gathering->last) {
+    first_x = INT32_MAX; /* all of them one by one */
+  } else {
+    tfls_widen_four(gathering->words, gathering->input + at, &gathering->windows);
+    if (place->x >= 0 && place->x + 3 * p->stride_w <= gathering->last_x) {
+      skip_four(p, place);
+      return;
+    }
+  }
+  for (j = 0; j < count; j++, to_next(p, place))
+    if (place->x < first_x || place->x > gathering->last_x)
+      gather_pixel(p, place, gathering->row, gathering->words + j);
+}
+
+/* ---- Outputs of four pixels ---- */
+
+static void sums_of_two(const int32_t* words, const int8_t* weights, int32_t taps, int32_t* sums) {
+  tfls_four_pixels(words, weights, words + kTflsPixels / 2 * taps, sums, NULL, NULL, 0, NULL, 0);
 }
 
 /* Sums of more inputs than tfls_four_pixels takes. */
-static void four_long_pixels(const int32_t* words, const int8_t* weights, int32_t taps, int32_t* sums) {
+static void long_sums_of_two(const int32_t* words, const int8_t* weights, int32_t taps, int32_t* sums) {
   int32_t more[2 * kTflsPixels], at, i;
-  tfls_four_pixels(words, weights, TFLS_PAIRED_INPUTS, sums);
+  sums_of_two(words, weights, TFLS_PAIRED_INPUTS, sums);
   for (at = TFLS_PAIRED_INPUTS; at < taps; at += TFLS_PAIRED_INPUTS) {
-    tfls_four_pixels(words + kTflsPixels / 2 * at, weights + 2 * at, tfls_smaller(taps - at, TFLS_PAIRED_INPUTS), more);
+    sums_of_two(words + kTflsPixels / 2 * at, weights + 2 * at, tfls_smaller(taps - at, TFLS_PAIRED_INPUTS), more);
     for (i = 0; i < 2 * kTflsPixels; i++) sums[i] += more[i];
   }
 }
@@ -287,9 +424,9 @@ static void paired_outputs(const TflsConv2D* p, const int32_t* words, int32_t co
   int32_t sums[2 * kTflsPixels], o;
   for (o = 0; o < out_c; o += 2, w += 2 * taps) {
     if (taps <= TFLS_PAIRED_INPUTS) {
-      tfls_four_pixels(words, w, taps, sums);
+      sums_of_two(words, w, taps, sums);
     } else {
-      four_long_pixels(words, w, taps, sums);
+      long_sums_of_two(words, w, taps, sums);
     }
     emit(p, o, sums, count, y);
     if (o + 1 < out_c) emit(p, o + 1, sums + kTflsPixels, count, y);
@@ -303,32 +440,54 @@ static int all_quick(const TflsConv2D* p) {
   return 1;
 }
 
+static void quick_scales(const TflsConv2D* p, int32_t first, int32_t count, TflsQuickScale* scales) {
+  const int32_t* bias = p->bias + first;
+  const int32_t* multiplier = p->multiplier + first * p->channel_step;
+  const int8_t* shift = p->shift + first * p->channel_step;
+  for (; count > 0; count--, multiplier += p->channel_step, shift += p->channel_step)
+    *scales++ = tfls_quick_scale_of(*bias++, *multiplier, *shift, p->output_zero_point);
+}
+
+enum { kFewScales = 8 /* that are made ready again for each four pixels where there are few of these */ };
+
+static void outputs_of_few(const TflsConv2D* p, const int32_t* words, int32_t taps, int8_t* y) {
+  TflsQuickScale scales[kFewScales];
+  int32_t o;
+  for (o = 0; o < p->out_c; o += kFewScales) {
+    const int32_t count = tfls_smaller(p->out_c - o, kFewScales);
+    quick_scales(p, o, count, scales);
+    tfls_four_pixels(words, p->weights + o * taps, words + kTflsPixels / 2 * taps, NULL, scales, y + o, p->out_c,
+                     scales + count, p->output_zero_point <= p->min);
+  }
+}
+
 static void paired_by_four(const TflsConv2D* p, const int8_t* input, int8_t* output, int32_t* words) {
-  const int32_t pixels = p->batches * p->out_h * p->out_w, taps = rounded_taps(p);
-  int8_t* const row = (int8_t*)(words + kTflsPixels / 2 * taps); /* for inputs that do not come in fours */
-  const int quick = taps <= TFLS_PAIRED_INPUTS && all_quick(p);
-  int32_t start, j;
-  if (p->in_c % 4 != 0) pad_row(p, row);
-  for (start = 0; start < pixels; start += kTflsPixels) {
-    const int32_t first = tfls_smaller(start, tfls_larger(pixels - kTflsPixels, 0)); /* the last ones again */
-    const int32_t count = tfls_smaller(pixels - first, kTflsPixels);
-    Place place = place_of(p, input, first);
-    const int done = count == kTflsPixels && widen_together(p, &place, input, words);
-    for (j = done ? count : 0; j < count; j++, to_next(p, &place)) {
-      if (p->in_c % 4 == 0) {
-        gather_words(p, &place, words + j);
-      } else {
-        gather(p, &place, row);
-        tfls_widen(row, taps, words + j);
-      }
+  const int32_t pixels = p->batches * p->out_h * p->out_w, taps = rounded_taps(p), out_c = p->out_c;
+  const int32_t count = tfls_smaller(pixels, kTflsPixels);
+  const int32_t clamped = p->output_zero_point <= p->min;
+  const int quick = taps <= TFLS_PAIRED_INPUTS && count == kTflsPixels && all_quick(p);
+  const Gathering gathering = gathering_of(p, input, words);
+  int32_t* const end = words + kTflsPixels / 2 * taps;
+  TflsQuickScale* const scales = (TflsQuickScale*)(p->in_c % 4 == 0 ? end : end + taps / 4);
+  Place place = place_of(p, input, 0);
+  int8_t* y = output;
+  int32_t left;
+  if (quick && pixels >= TFLS_MANY_PIXELS) quick_scales(p, 0, out_c, scales);
+  for (left = pixels; left > 0; left -= kTflsPixels, y += kTflsPixels * out_c) {
+    if (left < count) { /* the last ones again */
+      y -= (count - left) * out_c;
+      place = place_of(p, input, pixels - count);
     }
-    if (quick && count == kTflsPixels) {
-      quick_outputs(p, words, output + first * p->out_c);
+    gather_four(&gathering, &place, count);
+    if (!quick) {
+      paired_outputs(p, words, count, y);
+    } else if (pixels < TFLS_MANY_PIXELS) {
+      outputs_of_few(p, words, taps, y);
     } else {
-      paired_outputs(p, words, count, output + first * p->out_c);
+      tfls_four_pixels(words, p->weights, end, NULL, scales, y, out_c, scales + out_c, clamped);
     }
   }
-  tfls_clamp_all(output, pixels * p->out_c, p->min, p->max);
+  tfls_clamp_all(output, pixels * out_c, p->min, p->max);
 }
 #endif
 

@@ -56,9 +56,13 @@ extern "C" {
  *             is below -20: slower code. 0 otherwise; codecs/dense_weights.py: is_wide.
  */
 
+#define TFLS_MANY_PIXELS 16
+
 /* batch x in_h x in_w x in_c -> batch x out_h x out_w x out_c.  [tfls_conv.c]
  * Scratch bytes, with taps = filter_h * filter_w * in_c:
- *   TFLS_PAIRED          8 * taps if in_c is a multiple of 4, else 9 * (taps rounded up to a multiple of 4)
+ *   TFLS_PAIRED          8 * taps if in_c is a multiple of 4, else 9 * (taps rounded up to a multiple of 4);
+ *                        where "wide" is 0 and there are TFLS_MANY_PIXELS pixels (batches * out_h * out_w) or more,
+ *                        and 16 * (out_c rounded up to a multiple of 2)
  *   TFLS_PLAIN           0 if filter_h == filter_w == 1 (then pad_h == pad_w == 0), else 2 * taps
  * TFLS_PAIRED pays on CPUs with __ARM_FEATURE_DSP (Cortex-M4, M7, M33) and runs on all; elsewhere, M55 included,
  * TFLS_PLAIN is quicker. */

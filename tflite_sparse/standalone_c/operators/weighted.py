@@ -6,6 +6,7 @@ Sources: ``PopulateConvolutionQuantizationParams`` in ``kernels/kernel_util.cc``
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ from tflite_sparse.standalone_c.program import Call, Field, Operand, Step, Struc
 
 _INPUT, _WEIGHTS, _BIAS = 0, 1, 2
 _LARGEST_SIDE = 2**16 - 1
+_MANY_PIXELS = 16
+"""``TFLS_MANY_PIXELS``"""
 PAIRED = "TFLS_PAIRED"
 """The layout of paired weights, as C names it."""
 
@@ -48,6 +51,8 @@ def conv_2d(node: Node) -> Step:
         scratch = _TILE_SCRATCH_BYTES * outputs
     elif paired:
         scratch = 8 * taps if channels % 4 == 0 else 9 * (-(-taps // 4) * 4)
+        if not wide and math.prod(result.shape[:-1]) >= _MANY_PIXELS:
+            scratch += 16 * (-(-outputs // 2) * 2)
     arranged = dense_weights.paired_convolution(weights) if paired else weights
     fields: tuple[tuple[str, Field], ...] = (
         ("weights", Table("weights", arranged, aligned=paired)),
