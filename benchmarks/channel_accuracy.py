@@ -37,16 +37,20 @@ _CHANNELS = Method(
     rules=(training.rule(block="channel", sparsity=0.5), training.rule("dense", block="channel", sparsity=0.75)),
 )
 _ZEROS = Method("unstructured zeros", rules=(training.rule(sparsity=0.948),))
-_BOTH = Method("both", rules=(training.rule(block="channel", sparsity=0.5), training.rule(sparsity=0.76)))
+
+
+def _together(conv1: float, zeros: float) -> tuple[training.Rule, ...]:
+    """Channels where the multiply-adds are, in the convolutions, and zeros where the bytes are, in the large matrix."""
+    return (
+        training.rule("conv1", block="channel", sparsity=conv1, channel_multiple=1),
+        training.rule("conv2", block="channel", sparsity=0.5),
+        training.rule("dense", sparsity=zeros),
+    )
+
+
+_BOTH = Method("both", rules=_together(0.1875, 0.9))
 _ZEROS_MICRO = Method("unstructured zeros for micro", rules=(training.rule(sparsity=0.9385),))
-_BOTH_MICRO = Method(
-    "both for micro",  # channels where the multiply-adds are, zeros where the bytes are
-    rules=(
-        training.rule("conv1", block="channel", sparsity=0.5),
-        training.rule("conv2", block="channel", sparsity=0.25),
-        training.rule(sparsity=0.917),
-    ),
-)
+_BOTH_MICRO = Method("both for micro", rules=_together(0.125, 0.865))
 _LITERT = Form("LiteRT", "", (), {})
 _MICRO = Form(
     f"TensorFlow Lite Micro with the sparse kernels, `--micro-cpu {_CPU}`",
