@@ -93,6 +93,8 @@ def _bytes_below(title: str, name: str, operands: str) -> int:
     to, _, rest = operands.partition(", ")
     if name == "push":
         return _WORD * (operands.count(",") + 1)
+    if name == "vpush" and (match := re.fullmatch(r"\{d(\d+)-d(\d+)\}", operands)):
+        return 2 * _WORD * (int(match[2]) - int(match[1]) + 1)
     if (name, to) == ("stmdb", "sp!"):
         return _WORD * operands.count(",")
     if name in ("sub", "subw") and (match := re.fullmatch(r"sp, (?:sp, )?#(\d+)", operands)):

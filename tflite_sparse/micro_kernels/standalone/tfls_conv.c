@@ -39,7 +39,11 @@ static const int8_t* inputs_at(const TflsConv2D* p, const Place* place, int32_t 
 }
 
 TFLS_INLINE int8_t* put_padding(int8_t* to, int32_t zero_point, int32_t count) {
+#if defined(TFLS_MVE)
+  tfls_fill(to, zero_point, count);
+#else
   if (count > 0) memset(to, zero_point, (size_t)count);
+#endif
   return to + count;
 }
 
@@ -80,6 +84,20 @@ TFLS_INLINE Row row_of(const TflsConv2D* p, const Place* place, int32_t filter_y
   return row;
 }
 
+#if defined(TFLS_MVE)
+/* All of the window is padding first, then the rows that meet the input take its values. */
+TFLS_INLINE void gather_at_border(const TflsConv2D* p, const Place* place, int8_t* to) {
+  const int32_t in_c = p->in_c, row = p->in_w * in_c, bytes = p->filter_w * in_c, step = p->dilation_h;
+  const int32_t left = tfls_larger(-place->x, 0), right = tfls_smaller(p->filter_w, p->in_w - place->x);
+  const int8_t* from = place->image + (place->y * p->in_w + place->x + left) * in_c;
+  int32_t y = place->y, i;
+  put_padding(to, p->input_zero_point, p->filter_h * bytes);
+  to += left * in_c;
+  for (i = p->filter_h; i > 0; i--, y += step, from += step * row, to += bytes)
+    if (y >= 0 && y < p->in_h) tfls_copy(to, from, (right - left) * in_c);
+}
+#endif
+
 TFLS_OUTLINE void gather(const TflsConv2D* p, const Place* place, int8_t* to) {
   int32_t y;
   if (is_inside(p, place)) {
@@ -92,12 +110,16 @@ TFLS_OUTLINE void gather(const TflsConv2D* p, const Place* place, int8_t* to) {
     gather_columns(p, place, to);
     return;
   }
+#if defined(TFLS_MVE)
+  gather_at_border(p, place, to);
+#else
   for (y = 0; y < p->filter_h; y++) {
     const Row row = row_of(p, place, y);
     to = put_padding(to, p->input_zero_point, row.left);
     tfls_copy(to, row.from, row.middle);
     to = put_padding(to + row.middle, p->input_zero_point, row.right);
   }
+#endif
 }
 #endif
 
@@ -123,29 +145,9 @@ static void emit(const TflsConv2D* p, int32_t o, const int32_t* sums, int32_t co
 /* ---- Plain weights ---- */
 
 #if TFLS_HAS_LAYOUT(TFLS_PLAIN)
-#if defined(TFLS_MVE)
-/* Four outputs of a pixel at once. */
-static void plain_pixel(const TflsConv2D* p, const int8_t* x, int8_t* y) {
-  const int32_t taps = p->filter_h * p->filter_w * p->in_c;
-  const int8_t* w = p->weights;
-  int32_t sums[4], o;
-  for (o = 0; o + 4 <= p->out_c; o += 4, w += 4 * taps) {
-    const int32_t channel = o * p->channel_step;
-    tfls_dot_one_by_four(x, w, taps, sums);
-    tfls_put_side_by_side(y + o, sums, p->bias + o, p->multiplier + channel, p->shift + channel, !p->channel_step,
-                          p->output_zero_point, p->min, p->max);
-  }
-  for (; o < p->out_c; o++, w += taps) {
-    sums[0] = tfls_dot(x, w, taps);
-    emit(p, o, sums, 1, y);
-  }
-}
+static int is_pointwise(const TflsConv2D* p) { return p->filter_h == 1 && p->filter_w == 1; }
 
-static void plain_pixels(const TflsConv2D* p, const int8_t* x0, const int8_t* x1, int32_t count, int8_t* y) {
-  plain_pixel(p, x0, y);
-  if (count == 2) plain_pixel(p, x1, y + p->out_c);
-}
-#else
+#if !defined(TFLS_MVE)
 /* Two outputs of two pixels at once. */
 static void plain_pixels(const TflsConv2D* p, const int8_t* x0, const int8_t* x1, int32_t count, int8_t* y) {
   const int32_t taps = p->filter_h * p->filter_w * p->in_c;
@@ -161,9 +163,6 @@ static void plain_pixels(const TflsConv2D* p, const int8_t* x0, const int8_t* x1
     }
   }
 }
-#endif
-
-static int is_pointwise(const TflsConv2D* p) { return p->filter_h == 1 && p->filter_w == 1; }
 
 static void plain(const TflsConv2D* p, const int8_t* input, int8_t* output, int8_t* rows) {
   const int32_t taps = p->filter_h * p->filter_w * p->in_c, pixels = p->batches * p->out_h * p->out_w;
@@ -185,6 +184,125 @@ static void plain(const TflsConv2D* p, const int8_t* input, int8_t* output, int8
     to_next(p, &place);
   }
 }
+#else
+#include "tfls_conv_helium.h"
+
+/* The sums of so many outputs of both pixels, a multiple of 4, from a row of weights on. */
+static void sums_of_both(TflsTwoPixels* of, const int8_t* weights, int32_t outputs, int32_t* sums) {
+  const int32_t taps = of->taps;
+  of->weights = weights;
+  of->sums = sums;
+  if (taps > kTflsShortTaps) {
+    const int32_t left = outputs % 3;
+    of->count = outputs / 3;
+    tfls_sums_of_many_vectors(of);
+    if (left == 0) return;
+    of->weights = weights + (outputs - 3) * taps; /* the last three, some of them again */
+    of->sums = sums + outputs - 3;
+    of->count = 1;
+    tfls_sums_of_many_vectors(of);
+    return;
+  }
+  of->count = outputs / 2;
+  if (taps > 48) {
+    tfls_sums_of_four_vectors(of);
+  } else if (taps > 32) {
+    tfls_sums_of_three_vectors(of);
+  } else if (taps > 16) {
+    tfls_sums_of_two_vectors(of);
+  } else {
+    tfls_sums_of_one_vector(of);
+  }
+}
+
+/* Four outputs or more of both pixels; the last four may overlap with those before. */
+static void both_pixels(const TflsConv2D* p, TflsTwoPixels* of, int quick, int8_t* y0, int8_t* y1) {
+  const int32_t out_c = p->out_c;
+  int32_t sums[2 * kTflsSums], o, outputs, i;
+  for (o = 0; o < out_c; o += outputs) {
+    const int32_t first = tfls_smaller(o, out_c - 4), channel = first * p->channel_step;
+    outputs = tfls_smaller((out_c - first) & ~3, kTflsSums);
+    sums_of_both(of, p->weights + first * of->taps, outputs, sums);
+    of->sums = sums;
+    of->bias = p->bias + first;
+    of->multiplier = p->multiplier + channel;
+    of->shift = p->shift + channel;
+    of->y0 = y0 + first;
+    of->y1 = y1 + first;
+    of->fours = outputs / 4;
+    if (quick) {
+      tfls_put_two_pixels(of);
+      continue;
+    }
+    for (i = 0; i < outputs; i += 4) {
+      const int32_t next = i * p->channel_step;
+      tfls_put_side_by_side(of->y0 + i, sums + i, of->bias + i, of->multiplier + next, of->shift + next,
+                            !p->channel_step, p->output_zero_point, p->min, p->max);
+      tfls_put_side_by_side(of->y1 + i, sums + kTflsSums + i, of->bias + i, of->multiplier + next, of->shift + next,
+                            !p->channel_step, p->output_zero_point, p->min, p->max);
+    }
+  }
+}
+
+static void few_outputs(const TflsConv2D* p, const int8_t* x, int32_t taps, int8_t* y) {
+  int32_t o;
+  for (o = 0; o < p->out_c; o++) {
+    const int32_t sum = tfls_dot(x, p->weights + o * taps, taps);
+    emit(p, o, &sum, 1, y);
+  }
+}
+
+/* Whether each output has a scale of its own, which shifts to the right. */
+static int all_to_the_right(const TflsConv2D* p) {
+  int32_t o;
+  if (!p->channel_step) return 0;
+  for (o = 0; o < p->out_c; o++)
+    if (p->shift[o] >= 0) return 0;
+  return 1;
+}
+
+/* The window of a place, which is moved on. */
+TFLS_INLINE const int8_t* next_window(const TflsConv2D* p, int is_gathered, Place* place, int8_t* to) {
+  const int8_t* x = to;
+  if (is_gathered) {
+    gather(p, place, to);
+  } else {
+    x = inputs_at(p, place, 0, 0);
+  }
+  to_next(p, place);
+  return x;
+}
+
+static void plain(const TflsConv2D* p, const int8_t* input, int8_t* output, int8_t* rows) {
+  const int32_t taps = p->filter_h * p->filter_w * p->in_c, pixels = p->batches * p->out_h * p->out_w, out_c = p->out_c;
+  const int is_gathered = !is_pointwise(p), is_flat = !is_gathered && p->stride_h == 1 && p->stride_w == 1;
+  const int quick = all_to_the_right(p);
+  Place place = place_of(p, input, 0);
+  TflsTwoPixels of;
+  int32_t left;
+  of.taps = taps;
+  of.zero_point = p->output_zero_point;
+  of.min = p->min;
+  of.max = p->max;
+  for (left = pixels; left > 0; left -= 2, input += 2 * taps, output += 2 * out_c) {
+    const int is_pair = left > 1;
+    int8_t* const second = is_pair ? output + out_c : output;
+    if (is_flat) {
+      of.x0 = input;
+      of.x1 = is_pair ? input + taps : input;
+    } else {
+      of.x0 = next_window(p, is_gathered, &place, rows);
+      of.x1 = is_pair ? next_window(p, is_gathered, &place, rows + taps) : of.x0;
+    }
+    if (out_c >= 4) {
+      both_pixels(p, &of, quick, output, second);
+    } else {
+      few_outputs(p, of.x0, taps, output);
+      if (is_pair) few_outputs(p, of.x1, taps, second);
+    }
+  }
+}
+#endif
 #endif
 
 /* ---- Paired weights ---- */

@@ -110,7 +110,17 @@ TFLS_INLINE void tfls_dot_one_by_four(const int8_t* x, const int8_t* weights, in
 /* The sum of x and one row of weights. */
 TFLS_INLINE int32_t tfls_dot(const int8_t* x, const int8_t* w, int32_t count) {
   int32_t sum = 0;
+#if defined(TFLS_MVE)
+  __asm__ volatile(
+      "wlstp.8 lr, %[count], 2f\n"
+      "1:\n vldrb.u8 q0, [%[x]], #16\n vldrb.u8 q1, [%[w]], #16\n vmladava.s8 %[sum], q0, q1\n letp lr, 1b\n"
+      "2:\n"
+      : [x] "+r"(x), [w] "+r"(w), [sum] "+Te"(sum)
+      : [count] "r"(count)
+      : "lr", "q0", "q1", "memory");
+#else
   for (; count > 0; count--) sum += *x++ * *w++;
+#endif
   return sum;
 }
 

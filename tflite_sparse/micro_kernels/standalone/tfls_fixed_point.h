@@ -21,6 +21,9 @@
 #endif
 #define TFLS_UNNAMED __attribute__((unused)) /* an argument that only assembly reads */
 #endif
+#if defined(__ARM_FEATURE_MVE) && !defined(TFLS_PORTABLE)
+#define TFLS_MVE 1
+#endif
 #if defined(__GNUC__)
 #define TFLS_INLINE static inline __attribute__((always_inline, unused))
 #define TFLS_OUTLINE static __attribute__((noinline))
@@ -155,11 +158,13 @@ TFLS_INLINE void tfls_clamp_all(int8_t* at, int32_t count, int32_t min, int32_t 
 #define TFLS_COPY memcpy
 #endif
 
+#if !defined(TFLS_MVE) /* else tfls_helium.h has it */
 /* Copies a few bytes, for which memcpy takes longer. */
 TFLS_INLINE void tfls_copy(int8_t* to, const int8_t* from, int32_t count) {
   for (; count >= 4; count -= 4, to += 4, from += 4) TFLS_COPY(to, from, 4);
   for (; count > 0; count--) *to++ = *from++;
 }
+#endif
 
 /* a + b modulo 2^32 */
 TFLS_INLINE int32_t tfls_sum(int32_t a, int32_t b) { return (int32_t)((uint32_t)a + (uint32_t)b); }

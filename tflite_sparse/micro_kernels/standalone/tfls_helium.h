@@ -1,12 +1,27 @@
-/* CPUs with Helium: four outputs requantised at once. */
+/* CPUs with Helium: bytes in sixteens, and four outputs requantised at once. */
 #ifndef TFLS_HELIUM_H_
 #define TFLS_HELIUM_H_
 
 #include "tfls_fixed_point.h"
 
-#if defined(__ARM_FEATURE_MVE) && !defined(TFLS_PORTABLE)
-#define TFLS_MVE 1
+#if defined(TFLS_MVE)
 #include <arm_mve.h>
+
+TFLS_INLINE void tfls_copy(int8_t* to, const int8_t* from, int32_t count) {
+  __asm__ volatile(
+      "wlstp.8 lr, %[count], 2f\n1:\n vldrb.u8 q0, [%[from]], #16\n vstrb.8 q0, [%[to]], #16\n letp lr, 1b\n2:\n"
+      : [to] "+r"(to), [from] "+r"(from)
+      : [count] "r"(count)
+      : "lr", "q0", "memory");
+}
+
+TFLS_INLINE void tfls_fill(int8_t* to, int32_t value, int32_t count) {
+  __asm__ volatile(
+      "vdup.8 q0, %[value]\n wlstp.8 lr, %[count], 2f\n1:\n vstrb.8 q0, [%[to]], #16\n letp lr, 1b\n2:\n"
+      : [to] "+r"(to)
+      : [value] "r"(value), [count] "r"(count)
+      : "lr", "q0", "memory");
+}
 
 /* Outputs side by side, of sums of any size; bias, multiplier and shift are those of the first. */
 TFLS_INLINE void tfls_put_side_by_side(int8_t* y, const int32_t* sums, const int32_t* bias, const int32_t* multiplier,
