@@ -203,7 +203,7 @@ static void sums_of_both(TflsTwoPixels* of, const int8_t* weights, int32_t outpu
     tfls_sums_of_many_vectors(of);
     return;
   }
-  of->count = outputs / 2;
+  of->count = outputs >> 1;
   if (taps > 48) {
     tfls_sums_of_four_vectors(of);
   } else if (taps > 32) {
@@ -215,10 +215,20 @@ static void sums_of_both(TflsTwoPixels* of, const int8_t* weights, int32_t outpu
   }
 }
 
+/* Outputs of one pixel, in fours, whose scales shift either way. */
+TFLS_OUTLINE void put_any(const TflsConv2D* p, const TflsTwoPixels* of, const int32_t* sums, int8_t* y) {
+  int32_t i, channel;
+  for (i = 0; i < 4 * of->fours; i += 4) {
+    channel = i * p->channel_step;
+    tfls_put_side_by_side(y + i, sums + i, of->bias + i, of->multiplier + channel, of->shift + channel,
+                          !p->channel_step, of->zero_point, of->min, of->max);
+  }
+}
+
 /* Four outputs or more of both pixels; the last four may overlap with those before. */
-static void both_pixels(const TflsConv2D* p, TflsTwoPixels* of, int quick, int8_t* y0, int8_t* y1) {
+TFLS_OUTLINE void both_pixels(const TflsConv2D* p, TflsTwoPixels* of, int quick, int8_t* y0, int8_t* y1) {
   const int32_t out_c = p->out_c;
-  int32_t sums[2 * kTflsSums], o, outputs, i;
+  int32_t sums[2 * kTflsSums], o, outputs;
   for (o = 0; o < out_c; o += outputs) {
     const int32_t first = tfls_smaller(o, out_c - 4), channel = first * p->channel_step;
     outputs = tfls_smaller((out_c - first) & ~3, kTflsSums);
@@ -229,17 +239,12 @@ static void both_pixels(const TflsConv2D* p, TflsTwoPixels* of, int quick, int8_
     of->shift = p->shift + channel;
     of->y0 = y0 + first;
     of->y1 = y1 + first;
-    of->fours = outputs / 4;
+    of->fours = outputs >> 2;
     if (quick) {
       tfls_put_two_pixels(of);
-      continue;
-    }
-    for (i = 0; i < outputs; i += 4) {
-      const int32_t next = i * p->channel_step;
-      tfls_put_side_by_side(of->y0 + i, sums + i, of->bias + i, of->multiplier + next, of->shift + next,
-                            !p->channel_step, p->output_zero_point, p->min, p->max);
-      tfls_put_side_by_side(of->y1 + i, sums + kTflsSums + i, of->bias + i, of->multiplier + next, of->shift + next,
-                            !p->channel_step, p->output_zero_point, p->min, p->max);
+    } else {
+      put_any(p, of, sums, of->y0);
+      put_any(p, of, sums + kTflsSums, of->y1);
     }
   }
 }
@@ -261,22 +266,43 @@ static int all_to_the_right(const TflsConv2D* p) {
   return 1;
 }
 
-/* The window of a place, which is moved on. */
-TFLS_INLINE const int8_t* next_window(const TflsConv2D* p, int is_gathered, Place* place, int8_t* to) {
-  const int8_t* x = to;
-  if (is_gathered) {
-    gather(p, place, to);
+/* Windows: places up to the last ones have all rows within the input, each in one piece. */
+typedef struct {
+  int32_t last_y, last_x, rows, bytes, step; /* step: from one row of a window to the next */
+} Windows;
+
+static Windows windows_of(const TflsConv2D* p) {
+  const int32_t row = p->in_w * p->in_c;
+  const Windows windows = {p->in_h - (p->filter_h - 1) * p->dilation_h - 1, p->dilation_w == 1 ? p->in_w - p->filter_w : -1,
+                           p->filter_h, p->filter_w * p->in_c, p->dilation_h * row};
+  return windows;
+}
+
+/* Gathers the window of a place, and moves on. */
+TFLS_INLINE void next_window(const TflsConv2D* p, const Windows* windows, Place* place, int8_t* to) {
+  if (place->y >= 0 && place->y <= windows->last_y && place->x >= 0 && place->x <= windows->last_x) {
+    const int32_t bytes = windows->bytes, step = windows->step;
+    const int8_t* from = place->image + (place->y * p->in_w + place->x) * p->in_c;
+    int32_t left;
+    for (left = windows->rows; left > 0; left--, to += bytes, from += step) tfls_copy(to, from, bytes);
   } else {
-    x = inputs_at(p, place, 0, 0);
+    gather(p, place, to);
   }
+  to_next(p, place);
+}
+
+/* Convolutions whose outputs are those of one pixel each. */
+TFLS_INLINE const int8_t* next_pixel(const TflsConv2D* p, Place* place) {
+  const int8_t* const x = place->image + (place->y * p->in_w + place->x) * p->in_c;
   to_next(p, place);
   return x;
 }
 
 static void plain(const TflsConv2D* p, const int8_t* input, int8_t* output, int8_t* rows) {
-  const int32_t taps = p->filter_h * p->filter_w * p->in_c, pixels = p->batches * p->out_h * p->out_w, out_c = p->out_c;
-  const int is_gathered = !is_pointwise(p), is_flat = !is_gathered && p->stride_h == 1 && p->stride_w == 1;
+  const int32_t taps = p->filter_h * p->filter_w * p->in_c, out_c = p->out_c;
+  const int is_single = is_pointwise(p), is_flat = is_single && p->stride_h == 1 && p->stride_w == 1;
   const int quick = all_to_the_right(p);
+  const Windows windows = windows_of(p);
   Place place = place_of(p, input, 0);
   TflsTwoPixels of;
   int32_t left;
@@ -284,15 +310,21 @@ static void plain(const TflsConv2D* p, const int8_t* input, int8_t* output, int8
   of.zero_point = p->output_zero_point;
   of.min = p->min;
   of.max = p->max;
-  for (left = pixels; left > 0; left -= 2, input += 2 * taps, output += 2 * out_c) {
+  for (left = p->batches * p->out_h * p->out_w; left > 0; left -= 2, output += 2 * out_c) {
     const int is_pair = left > 1;
     int8_t* const second = is_pair ? output + out_c : output;
     if (is_flat) {
       of.x0 = input;
       of.x1 = is_pair ? input + taps : input;
+      input += 2 * taps;
+    } else if (is_single) {
+      of.x0 = next_pixel(p, &place);
+      of.x1 = is_pair ? next_pixel(p, &place) : of.x0;
     } else {
-      of.x0 = next_window(p, is_gathered, &place, rows);
-      of.x1 = is_pair ? next_window(p, is_gathered, &place, rows + taps) : of.x0;
+      next_window(p, &windows, &place, rows);
+      if (is_pair) next_window(p, &windows, &place, rows + taps);
+      of.x0 = rows;
+      of.x1 = is_pair ? rows + taps : rows;
     }
     if (out_c >= 4) {
       both_pixels(p, &of, quick, output, second);
