@@ -154,10 +154,12 @@ static void any_filter(const TflsDepthwiseConv2D* p, const int8_t* image, int8_t
 
 /* ---- 3x3: a channel at a time, line by line ---- */
 
+#if !defined(TFLS_MVE)
 /* Outputs along one side whose windows end within the input. */
 static int32_t inner_outputs(int32_t in, int32_t out, int32_t stride, int32_t pad) {
   return tfls_smaller(out, (in - 3 + pad) / stride + 1);
 }
+#endif
 
 /* On CPUs with SMLAD:
  *
@@ -167,7 +169,9 @@ static int32_t inner_outputs(int32_t in, int32_t out, int32_t stride, int32_t pa
  * "rows" below are those of a line and across lines.
  */
 
-#if defined(TFLS_DSP)
+#if defined(TFLS_MVE)
+#include "tfls_depthwise_helium.h"
+#elif defined(TFLS_DSP)
 /* Lines of outputs of a channel in a row; the assembly knows the order. Places are those of channel 0. */
 typedef struct {
   int32_t kind;
@@ -506,6 +510,12 @@ void tfls_depthwise_conv_2d(const TflsDepthwiseConv2D* params, const int8_t* inp
 
 void tfls_depthwise_conv_2d_3x3(const TflsDepthwiseConv2D* params, const int8_t* input, int8_t* output) {
   int32_t batch;
+#if defined(TFLS_MVE)
+  if (!has_no_least_weight(params)) {
+    tfls_depthwise_conv_2d(params, input, output);
+    return;
+  }
+#endif
   for (batch = 0; batch < params->batches; batch++) {
     three_by_three(params, input, output);
     input += params->in_h * params->in_w * params->in_c;
