@@ -67,6 +67,12 @@ def weighted(name, shape, axis, image, *, strides=(1, 1), dilations=(1, 1), padd
     return Operator(name, [x, *constants], [y], 3, options)
 
 
+def replaced_weights(operator, value):
+    """The operator with all weights alike."""
+    operator.inputs[1].values[:] = value
+    return operator
+
+
 conv = functools.partial(weighted, "CONV_2D")
 depthwise = functools.partial(weighted, "DEPTHWISE_CONV_2D")
 matrix = functools.partial(weighted, "FULLY_CONNECTED")
@@ -187,6 +193,41 @@ OPERATORS = [
     pooled("MAX_POOL_2D", (5, 6), 2, 21),
     mean(),
 ]
+HELIUM = [
+    # windows of one to four registers, the last one full and not; more inputs; outputs that are left of fours and threes
+    conv((16, 3, 3, 1), 0, (5, 7), points=(127, -5)),
+    conv((5, 4, 4, 1), 0, (4, 4), strides=(2, 2), activation=RELU6, points=(-128, -100)),
+    conv((8, 3, 3, 3), 0, (5, 6), strides=(2, 2), largest=128),
+    conv((6, 1, 1, 32), 0, (3, 5), batches=2),
+    conv((7, 10, 4, 1), 0, (11, 6), strides=(2, 2)),
+    conv((4, 1, 1, 48), 0, (1, 1)),
+    conv((9, 5, 5, 2), 0, (4, 3), largest=128),
+    conv((53, 1, 1, 64), 0, (3, 3)),
+    conv((4, 1, 1, 64), 0, (5, 7), strides=(2, 3)),
+    conv((5, 1, 1, 65), 0, (2, 3), largest=128),
+    conv((101, 3, 3, 8), 0, (3, 5), dilations=(2, 1)),
+    conv((16, 3, 3, 16), 0, (6, 5), dilations=(1, 2)),
+    conv((3, 3, 3, 8), 0, (3, 3)),  # fewer than four outputs
+    conv((6, 3, 3, 9), 0, (4, 4), scales=1),
+    conv((7, 3, 3, 9), 0, (4, 4), bias=2**30),
+    conv((10, 1, 1, 2), 0, (3, 3), largest=1, spread=4e-3, bias=0),  # shifts to the left
+    # sixteen channels; a part of them; several columns at once; strips side by side
+    depthwise((1, 3, 3, 16), 3, (7, 19), points=(127, -128)),
+    depthwise((1, 3, 3, 40), 3, (6, 21), strides=(2, 2), activation=RELU6, points=(-128, -100)),
+    depthwise((1, 3, 3, 33), 3, (9, 4), strides=(3, 1), scales=1, batches=2),
+    depthwise((1, 3, 3, 8), 3, (5, 21)),
+    depthwise((1, 3, 3, 8), 3, (7, 21), strides=(1, 2), padding=VALID),
+    depthwise((1, 3, 3, 5), 3, (4, 20), strides=(5, 1), padding=VALID),
+    depthwise((1, 3, 3, 1), 3, (4, 40)),
+    depthwise((1, 3, 3, 3), 3, (3, 18), scales=1),
+    depthwise((1, 3, 3, 15), 3, (3, 2), batches=2),
+]
+LEAST = [  # the product of the least weight and the least input, as often as can be
+    replaced_weights(conv((8, 3, 3, 32), 0, (4, 4), bias=0, spread=40), -128),
+    replaced_weights(conv((4, 1, 1, 9), 0, (2, 2), bias=0, spread=10), -128),
+    replaced_weights(depthwise((1, 3, 3, 18), 3, (4, 5), points=(3, -5), bias=0, spread=10), -128),
+    replaced_weights(depthwise((1, 3, 3, 18), 3, (4, 5), points=(3, -5), bias=0, spread=10), 127),
+]
 LAYERS = {
     "1x1 128 to 128, 8x8": conv((128, 1, 1, 128), 0, (8, 8)),
     "1x1 64 to 64, 25x5": conv((64, 1, 1, 64), 0, (25, 5)),
@@ -225,11 +266,13 @@ def generated(model, cpu, *, sparse=False):
     return files.generate(parsed, Naming("model", "tests", "model.tflite"), cpu)
 
 
-def run(cpu, operators, made_for=None, *, sparse=False):
-    """(what the emulated CPU computes and counts, what TensorFlow Lite Micro computes)."""
+def run(cpu, operators, made_for=None, *, sparse=False, value=None):
+    """(what the emulated CPU computes and counts, what TensorFlow Lite Micro computes); ``value``: of all inputs."""
     model = side_by_side(operators)
     rng = np.random.default_rng(0)
     inputs = [made_input(rng, x) for each in operators for x in each.activations]
+    if value is not None:
+        inputs = [np.full_like(each, value) for each in inputs]
     sources = generated(model, made_for or cpu, sparse=sparse)
     assert all(step.form.startswith("sparse") for step in sources.program.steps) or not sparse
     ports = [
@@ -239,6 +282,16 @@ def run(cpu, operators, made_for=None, *, sparse=False):
     steps = len(sources.program.steps)
     counted = cortex_m_model.run(cpu, sources.files, "model", tuple(ports), steps, [inputs])
     return counted, by_micro(model, inputs)
+
+
+def different(operators, counted, expected):
+    """Operators whose outputs differ, and their places."""
+    (found,) = counted.rows
+    return [
+        (each.name, place)
+        for place, (each, ours, theirs) in enumerate(zip(operators, found, expected, strict=True))
+        if not np.array_equal(ours, theirs)
+    ]
 
 
 def test_pools_are_computed_with_their_convolutions():
@@ -256,13 +309,19 @@ OTHER_LAYOUTS = [("cortex-m4", "generic"), ("cortex-m55", "cortex-m4")]
 @pytest.mark.parametrize(("cpu", "made_for"), [*((cpu, cpu) for cpu in sorted(cortex_m.CPUS)), *OTHER_LAYOUTS])
 def test_outputs_are_those_of_tensorflow_lite_micro(cpu, made_for):
     counted, expected = run(cpu, OPERATORS, made_for)
-    (found,) = counted.rows
-    different = [
-        (each.name, place)
-        for place, (each, ours, theirs) in enumerate(zip(OPERATORS, found, expected, strict=True))
-        if not np.array_equal(ours, theirs)
-    ]
-    assert not different
+    assert not different(OPERATORS, counted, expected)
+
+
+@pytest.mark.slow
+def test_outputs_of_loops_with_helium():
+    counted, expected = run("cortex-m55", HELIUM)
+    assert not different(HELIUM, counted, expected)
+
+
+@pytest.mark.slow
+def test_largest_products_with_helium():
+    counted, expected = run("cortex-m55", LEAST, value=-128)
+    assert not different(LEAST, counted, expected)
 
 
 SPARSE = [

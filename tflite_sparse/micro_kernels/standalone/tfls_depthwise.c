@@ -510,12 +510,6 @@ void tfls_depthwise_conv_2d(const TflsDepthwiseConv2D* params, const int8_t* inp
 
 void tfls_depthwise_conv_2d_3x3(const TflsDepthwiseConv2D* params, const int8_t* input, int8_t* output) {
   int32_t batch;
-#if defined(TFLS_MVE)
-  if (!has_no_least_weight(params)) {
-    tfls_depthwise_conv_2d(params, input, output);
-    return;
-  }
-#endif
   for (batch = 0; batch < params->batches; batch++) {
     three_by_three(params, input, output);
     input += params->in_h * params->in_w * params->in_c;

@@ -22,7 +22,7 @@ typedef struct {
 
 /* A strip of a line of outputs. The assembly knows the order. */
 typedef struct {
-  const int8_t* rows[3];
+  int8_t* rows[3];
   int8_t* output;
   int32_t vectors;   /* of outputs */
   int32_t step;      /* from one to the next in rows */
@@ -35,11 +35,13 @@ typedef struct {
 
 /* Reads one of the nine: its place in a row, the row, and its weights. */
 #define TFLS_TAP(input, weights) "vldrb.u8 q4, [" input "]\n vldrw.u32 q5, [r10, #16 * " weights "]\n"
-/* Products of two, even lanes in q6, odd ones in q7, added as half-words: no weight is -128. */
+/* Products of two taps, even lanes in q6, odd ones in q7. The first one is that of -x - 1, which is taken off: a sum is
+ * the weight of the first tap too large, which the bias takes off again, and fits in a half-word whatever the weights. */
+#define TFLS_FIRST_TAP(input, weights) TFLS_TAP(input, weights) "vmvn q4, q4\n vmullb.s8 q6, q4, q5\n vmullt.s8 q7, q4, q5\n"
 #define TFLS_TWO_TAPS(input0, weights0, input1, weights1)                                          \
-  TFLS_TAP(input0, weights0) "vmullb.s8 q6, q4, q5\n vmullt.s8 q7, q4, q5\n"                       \
-  TFLS_TAP(input1, weights1) "vmullb.s8 q5, q4, q5\n vadd.i16 q6, q6, q5\n"                        \
-  "vldrw.u32 q5, [r10, #16 * " weights1 "]\n vmullt.s8 q4, q4, q5\n vadd.i16 q7, q7, q4\n"
+  TFLS_FIRST_TAP(input0, weights0)                                                                 \
+  TFLS_TAP(input1, weights1) "vmullb.s8 q5, q4, q5\n vsub.i16 q6, q5, q6\n"                        \
+  "vldrw.u32 q5, [r10, #16 * " weights1 "]\n vmullt.s8 q4, q4, q5\n vsub.i16 q7, q4, q7\n"
 #define TFLS_ADD                                                                                   \
   "vmovlb.s16 q4, q6\n vadd.i32 q0, q0, q4\n vmovlt.s16 q5, q6\n vadd.i32 q1, q1, q5\n"            \
   "vmovlb.s16 q4, q7\n vadd.i32 q2, q2, q4\n vmovlt.s16 q5, q7\n vadd.i32 q3, q3, q5\n"
@@ -55,8 +57,8 @@ TFLS_NAKED static void put_strip(const Strip* strip TFLS_UNNAMED) {
   __asm__ volatile(
       ".syntax unified\n push {r4-r11, lr}\n vpush {d8-d15}\n ldr r12, [r0, #44]\n ldm r0, {r1-r11}\n dls lr, r5\n"
       "ldr r5, [r0, #48]\n mov r0, r12\n mov r12, #1\n"
-      "1:\n" TFLS_TAP("r1", "0") "vmullb.s8 q6, q4, q5\n vmullt.s8 q7, q4, q5\n"
-      TFLS_TAP("r1, #16", "1") "vmullb.s8 q0, q4, q5\n vadd.i16 q6, q6, q0\n vmullt.s8 q1, q4, q5\n vadd.i16 q7, q7, q1\n"
+      "1:\n" TFLS_FIRST_TAP("r1", "0")
+      TFLS_TAP("r1, #16", "1") "vmullb.s8 q0, q4, q5\n vsub.i16 q6, q0, q6\n vmullt.s8 q1, q4, q5\n vsub.i16 q7, q1, q7\n"
       "vmovlb.s16 q0, q6\n vmovlt.s16 q1, q6\n vmovlb.s16 q2, q7\n vmovlt.s16 q3, q7\n"
       TFLS_BIAS("q0", "0") TFLS_BIAS("q1", "1") TFLS_BIAS("q2", "2") TFLS_BIAS("q3", "3")
       TFLS_TWO_TAPS("r1, #32", "2", "r2", "3") "add r1, r1, r6\n" TFLS_ADD
@@ -78,18 +80,30 @@ static void set_lanes(const TflsDepthwiseConv2D* p, int32_t channel, Lanes* lane
   const uint16x8_t even = vmovlbq_u8(place), odd = vmovltq_u8(place);
   const uint32x4_t places[4] = {vmovlbq_u16(even), vmovltq_u16(even), vmovlbq_u16(odd), vmovltq_u16(odd)};
   const int8_t* weights = p->weights + channel;
+  int16x8_t first_even = vdupq_n_s16(0), first_odd = first_even; /* sums of the weights of first taps */
+  int32x4_t first[4];
   int32_t i;
-  for (i = 0; i < 9; i++, weights += channels) vstrbq_s8(lanes->weights[i], vldrbq_gather_offset_s8(weights, place));
+  for (i = 0; i < 9; i++, weights += channels) {
+    const int8x16_t tap = vldrbq_gather_offset_s8(weights, place);
+    vstrbq_s8(lanes->weights[i], tap);
+    if (i % 2 != 0 || i == 8) continue;
+    first_even = vaddq_s16(first_even, vmovlbq_s8(tap));
+    first_odd = vaddq_s16(first_odd, vmovltq_s8(tap));
+  }
+  first[0] = vmovlbq_s16(first_even);
+  first[1] = vmovltq_s16(first_even);
+  first[2] = vmovlbq_s16(first_odd);
+  first[3] = vmovltq_s16(first_odd);
   for (i = 0; i < 4; i++) {
     const uint32x4_t scale = vmulq_n_u32(places[i], (uint32_t)step);
-    vstrwq_s32(lanes->bias[i], vldrwq_gather_shifted_offset_s32(p->bias + channel, places[i]));
+    vstrwq_s32(lanes->bias[i], vsubq_s32(vldrwq_gather_shifted_offset_s32(p->bias + channel, places[i]), first[i]));
     vstrwq_s32(lanes->multiplier[i], vldrwq_gather_shifted_offset_s32(p->multiplier + step * channel, scale));
     vstrwq_s32(lanes->shift[i], vldrbq_gather_offset_s32(p->shift + step * channel, scale));
   }
 }
 
-/* Copies so many lanes of each of count columns, channels apart. Returns the end. */
-TFLS_INLINE int8_t* copy_columns(int8_t* to, const int8_t* from, int32_t channels, int32_t lanes, int32_t count) {
+/* Copies so many lanes of each of count columns, channels apart. */
+TFLS_INLINE void copy_columns(int8_t* to, const int8_t* from, int32_t channels, int32_t lanes, int32_t count) {
   __asm__ volatile(
       "vctp.8 %[lanes]\n wls lr, %[count], 2f\n"
       "1:\n vpst\n vldrbt.u8 q0, [%[from]]\n add %[from], %[from], %[channels]\n vstrb.8 q0, [%[to]], #16\n le lr, 1b\n"
@@ -97,11 +111,10 @@ TFLS_INLINE int8_t* copy_columns(int8_t* to, const int8_t* from, int32_t channel
       : [to] "+r"(to), [from] "+r"(from)
       : [channels] "r"(channels), [lanes] "r"(lanes), [count] "r"(count)
       : "lr", "q0", "memory");
-  return to;
 }
 
-/* Columns of which a part lies in the padding, or all. at: the first, in a row. */
-static int8_t* copy_at_border(const TflsDepthwiseConv2D* p, int8_t* to, const int8_t* row, int32_t at, int32_t count) {
+/* Copies columns of which a part lies in the padding, or all. at: the first, in a row. */
+static void copy_at_border(const TflsDepthwiseConv2D* p, int8_t* to, const int8_t* row, int32_t at, int32_t count) {
   const int32_t channels = p->in_c;
   const int8x16_t padding = vdupq_n_s8(p->input_zero_point);
   for (; count > 0; count--, at++, to += kLanes) {
@@ -110,7 +123,6 @@ static int8_t* copy_at_border(const TflsDepthwiseConv2D* p, int8_t* to, const in
     const mve_pred16_t within = (mve_pred16_t)((1 << end) - (1 << tfls_smaller(first, end)));
     vstrbq_s8(to, vpselq_s8(vldrbq_z_s8(row + at * channels, within), padding, within));
   }
-  return to;
 }
 
 /* What strips of the same lanes share. */
@@ -118,33 +130,35 @@ typedef struct {
   int32_t channel, lanes, pixels; /* the first one; how many channels of how many pixels */
 } Part;
 
-/* Copies columns of row y, from number at on. */
-static void copy_row(const TflsDepthwiseConv2D* p, const Part* part, const int8_t* image, int32_t y, int32_t at,
-                     int32_t columns, int8_t* to) {
-  const int32_t channels = p->in_c, before = tfls_smaller(tfls_larger(-at, 0), columns);
-  const int32_t whole = tfls_larger(tfls_smaller(columns, p->in_w - part->pixels + 1 - at) - before, 0);
-  const int8_t* const row = image + y * p->in_w * channels + part->channel;
-  if (y < 0 || y >= p->in_h) {
-    tfls_fill(to, p->input_zero_point, columns * kLanes);
-    return;
-  }
-  to = copy_at_border(p, to, row, at, before);
-  to = copy_columns(to, row + (at + before) * channels, channels, part->lanes, whole);
-  copy_at_border(p, to, row, at + before + whole, columns - before - whole);
-}
-
 /* Strips below each other, from column x of the output on. */
 static void put_strips(const TflsDepthwiseConv2D* p, const Part* part, Strip* strip, const int8_t* image, int32_t x,
                        int8_t* output) {
-  const int32_t stride = p->stride_w, columns = (strip->vectors - 1) * part->pixels * stride + 3, row = p->out_w * p->in_c;
-  int8_t copied[3][kColumns * kLanes];
-  int32_t out_y, y = -p->pad_h, next = y, i;
-  output += x * p->in_c + part->channel;
-  for (out_y = 0; out_y < p->out_h; out_y++, y += p->stride_h, output += row) {
-    for (next = tfls_larger(next, y); next < y + 3; next++)
-      copy_row(p, part, image, next, x * stride - p->pad_w, columns, copied[(next + 3) % 3]);
-    for (i = 0; i < 3; i++) strip->rows[i] = copied[(y + 3 + i) % 3];
-    strip->output = output;
+  const int32_t channels = p->in_c, at = x * p->stride_w - p->pad_w, row = p->in_w * channels;
+  const int32_t columns = (strip->vectors - 1) * part->pixels * p->stride_w + 3, has_parts = part->pixels > 1;
+  const int32_t before = tfls_smaller(tfls_larger(-at, 0), columns), last = p->in_w - part->pixels - at;
+  const int32_t whole = tfls_larger(tfls_smaller(columns, last + 1) - before, 0), end = before + whole;
+  int8_t copied[3 * kColumns * kLanes];
+  int32_t out_y, y = -p->pad_h, next = y;
+  strip->rows[0] = copied;
+  strip->rows[1] = copied + kColumns * kLanes;
+  strip->rows[2] = copied + 2 * kColumns * kLanes;
+  strip->output = output + x * channels + part->channel;
+  if (!has_parts) tfls_fill(copied, p->input_zero_point, 3 * kColumns * kLanes);
+  for (out_y = 0; out_y < p->out_h; out_y++, y += p->stride_h, strip->output += p->out_w * channels) {
+    for (next = tfls_larger(next, y); next < y + 3; next++) {
+      const int8_t* const from = image + next * row + part->channel;
+      int8_t* const to = strip->rows[0];
+      strip->rows[0] = strip->rows[1];
+      strip->rows[1] = strip->rows[2];
+      strip->rows[2] = to;
+      if (next < 0 || next >= p->in_h) {
+        tfls_fill(to, p->input_zero_point, columns * kLanes);
+        continue;
+      }
+      if (has_parts) copy_at_border(p, to, from, at, before);
+      copy_columns(to + before * kLanes, from + (at + before) * channels, channels, part->lanes, whole);
+      if (has_parts) copy_at_border(p, to + end * kLanes, from, at + end, columns - end);
+    }
     put_strip(strip);
   }
 }
@@ -175,16 +189,6 @@ static void three_by_three(const TflsDepthwiseConv2D* p, const int8_t* image, in
       put_strips(p, &part, &strip, image, x, output);
     }
   }
-}
-
-/* Whether sums of two products fit in half-words. */
-static int has_no_least_weight(const TflsDepthwiseConv2D* p) {
-  const int8_t* weights = p->weights;
-  int8x16_t least = vdupq_n_s8(0);
-  int32_t left;
-  for (left = 9 * p->in_c; left > 0; left -= kLanes, weights += kLanes)
-    least = vminq_s8(least, vldrbq_z_s8(weights, vctp8q((uint32_t)left)));
-  return vminvq_s8(0, least) > INT8_MIN;
 }
 #endif
 
