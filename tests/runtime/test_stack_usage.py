@@ -56,13 +56,15 @@ def test_the_deepest_path_counts_and_a_pointer_may_lead_to_whatever_nothing_call
 
 def test_what_assembly_pushes_counts_where_the_compiler_says_nothing():
     assert stack_usage.deepest([NAKED], DISASSEMBLY, "kernel") == 16 + 4 * 9 + 4 * 2 + 16
+    vectors = DISASSEMBLY.replace("push\t{r3, r4}", "vpush\t{d8-d15}")
+    assert stack_usage.deepest([NAKED], vectors, "kernel") == 16 + 4 * 9 + 8 * 8 + 16
 
 
 @pytest.mark.parametrize(
     ("disassembly", "words"),
     [
         ("", "the disassembly has no code of kernel.c:row"),
-        (DISASSEMBLY.replace("push\t{r3, r4}", "vpush\t{d8-d9}"), "kernel.c:row moves the stack pointer by vpush"),
+        (DISASSEMBLY.replace("push\t{r3, r4}", "vpush\t{s16}"), "kernel.c:row moves the stack pointer by vpush"),
         (DISASSEMBLY.replace("sub\tsp, #16", "str\tr4, [sp, #-16]!"), "stack pointer by str r4"),
         (DISASSEMBLY.replace("sub\tsp, #16", "mov\tsp, r4"), "stack pointer by mov sp, r4"),
     ],
