@@ -194,7 +194,7 @@ OPERATORS = [
     mean(),
 ]
 HELIUM = [
-    # windows of one to four registers, the last one full and not; more inputs; outputs that are left of fours and threes
+    # windows of one to four registers, full and not; more inputs; outputs that are left of fours and threes
     conv((16, 3, 3, 1), 0, (5, 7), points=(127, -5)),
     conv((5, 4, 4, 1), 0, (4, 4), strides=(2, 2), activation=RELU6, points=(-128, -100)),
     conv((8, 3, 3, 3), 0, (5, 6), strides=(2, 2), largest=128),
