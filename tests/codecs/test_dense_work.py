@@ -21,8 +21,13 @@ UNPAIRED, WIDE = Loops(paired=False), Loops(wide=True)
         # 27 inputs of 5 outputs of 9 pixels: two pairs of outputs and one that is left, pixels in pairs
         (CONV, PLAIN, [27 * 4 * 10, 27 * 2 * 10, 3 * 5, 45, 0, 27 * 9, 27, 0, 1]),
         (CONV, DSP, [28 * 4 * 12, 28 * 2 * 12, 3 * 3, 45, 0, 27 * 9, 27, 0, 1]),
-        (CONV, HELIUM, [32 * 4 * 9, 32 * 9, 2 * 9, 45, 0, 27 * 9, 27, 0, 1]),
         (IN_FOURS, DSP, [8 * 6 * 12, 0, 3 * 3, 54, 8 * 9, 0, 9, 0, 1]),
+        # five pairs of pixels, vectors of 16 inputs; of five or six outputs four and then the last four
+        (CONV, HELIUM, [2 * 8 * 5, 0, 8 * 5, 2 * 5, 0, 27, 27, 0, 1]),
+        (IN_FOURS, HELIUM, [8 * 5, 0, 8 * 5, 2 * 5, 0, 0, 0, 0, 1]),
+        (COLUMNS_APART, HELIUM, [2 * 8 * 5, 0, 8 * 5, 2 * 5, 0, 0, 27, 81, 1]),
+        (Filter(101, 1, 3, 30), HELIUM, [0, 6 * 104 * 5, 104 * 5, 4 * 5, 0, 6 * 9, 9, 0, 1]),
+        (Filter(3, 2, 2, 5), HELIUM, [2 * 3 * 9, 0, 0, 0, 27, 18, 18, 0, 1]),
     ],
 )
 def test_convolutions_of_nine_pixels(shape, extensions, expected):

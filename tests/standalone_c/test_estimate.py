@@ -155,9 +155,25 @@ def test_small_filters_have_loops_of_their_own_on_dsp_cores():
         window = (image, (3, 3), strides, (1, 1), padding, out)
         parts = work.of(depthwise(window, 4, 1), DSP).parts.tolist()
         assert parts == [4 * out[0] * out[1], 0, 4 * out[0], 4, 0, 1]
-    assert work.of(depthwise(WINDOWS[1], 4, 1), HELIUM).parts.tolist() == [0, 4 * 12, 4 * 4, 4, 0, 1]
     for call in (depthwise(WINDOWS[0], 4, 2), depthwise(WINDOWS[2], 4, 1), depthwise(WINDOWS[4], 4, 1)):
         assert work.of(call, DSP).kind == "depthwise_conv_2d"
+
+
+@pytest.mark.parametrize(
+    ("size", "channels", "stride", "parts"),
+    [
+        # vectors, strips, columns and rows that are copied, sets of sixteen lanes, images
+        ((7, 20), 40, 1, [20 * 7, 3 * 7, (10 + 10 + 6) * 9, 3 * 9, 1]),  # eight columns of outputs a strip
+        ((8, 12), 16, 2, [6 * 4, 2 * 4, (9 + 5) * 9, 2 * 9, 1]),  # four
+        ((5, 30), 4, 1, [8 * 5, 4 * 5, 4 * 7 * 7, 4 * 7, 1]),  # four columns a vector, two vectors
+        ((5, 6), 9, 1, [6 * 5, 5, 8 * 7, 7, 1]),
+    ],
+)
+def test_small_filters_in_strips_with_helium(size, channels, stride, parts):
+    out = tuple(-(-side // stride) for side in size)
+    found = work.of(depthwise((size, (3, 3), (stride, stride), (1, 1), SAME, out), channels, 1), HELIUM)
+    assert found.kind == "depthwise_3x3"
+    assert found.parts.tolist() == [-(-channels // 16) * each for each in parts] + [1]
 
 
 @pytest.mark.parametrize("window", WINDOWS[:2], ids=str)

@@ -30,7 +30,7 @@ COMPUTED = {
     ("generic", "size", False): (Kernel.PIXEL_DELTA8, 2 * [ROW_BY_ROW]),
     ("cortex-m4", "size", False): (Kernel.PAIR_DELTA4, 2 * [ROW_BY_ROW]),
     ("cortex-m4", "latency", False): (Kernel.STRIP_DELTA8, [WITH_POOL]),
-    ("cortex-m55", "size", True): (Kernel.PIXEL_SHARED, 2 * [ROW_BY_ROW]),
+    ("generic", "size", True): (Kernel.PIXEL_SHARED, 2 * [ROW_BY_ROW]),
 }
 
 

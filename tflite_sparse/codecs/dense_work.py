@@ -53,6 +53,11 @@ def every_loops(extensions: frozenset[Extension]) -> list[Loops]:
     return [Loops(paired, wide) for paired in layouts for wide in (False, True)]
 
 
+_VECTOR = 16
+_SHORT_TAPS, _LEAST_OUTPUTS, _OUTPUTS_AT_ONCE = 64, 4, 48
+"""With Helium: windows that stay in registers, outputs that are computed in fours, sums that are kept of a pixel."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tiles:
     """What the loops of a CPU compute together.
@@ -87,8 +92,11 @@ def parts(
     """How often each part runs, float64 (9,).
 
     Multiply-adds in whole tiles and of outputs that are left over, tiles, outputs, inputs gathered in fours and one by
-    one, rows of filters that they are gathered for, columns where these are gathered one by one, once.
+    one, rows of filters that they are gathered for, columns where these are gathered one by one, once. Of convolutions
+    with Helium, see :func:`_by_vectors`.
     """
+    if "helium" in extensions and not is_matrix:
+        return _by_vectors(shape, pixels)
     tile = tiles(extensions, loops, is_matrix=is_matrix)
     groups = -(-pixels.count // tile.pixels)
     inputs = -(-shape.taps // tile.inputs) * tile.inputs * groups * tile.pixels
@@ -111,6 +119,45 @@ def parts(
         ],
         np.float64,
     )
+
+
+def _by_vectors(shape: Filter, pixels: Pixels) -> np.ndarray:
+    """Of two pixels and sixteen inputs at once, float64 (9,).
+
+    Vectors of windows that stay in registers and of longer ones, outputs of both pixels, of these all that begin
+    anew, outputs where there are fewer than four, vectors gathered, rows of filters that they are gathered for, columns
+    where these are gathered one by one, once.
+    """
+    pairs, vectors = -(-pixels.count // 2), -(-shape.taps // _VECTOR)
+    begun = _begun_outputs(shape.outputs)
+    few = 0 if begun else shape.outputs * pixels.count
+    in_vectors = (sum(begun) * pairs + few) * vectors
+    is_short, by_columns = shape.taps <= _SHORT_TAPS, shape.dilations[1] > 1
+    gathered = 0 if shape.height == shape.width == 1 else pixels.count * shape.height
+    return np.array(
+        [
+            in_vectors if is_short else 0,
+            0 if is_short else in_vectors,
+            sum(begun) * pairs,
+            len(begun) * pairs,
+            few,
+            0 if by_columns else gathered * -(-shape.width * shape.channels // _VECTOR),
+            gathered,
+            gathered * shape.width if by_columns else 0,
+            1,
+        ],
+        np.float64,
+    )
+
+
+def _begun_outputs(outputs: int) -> list[int]:
+    """How many outputs are computed together, each time: the last four may be computed again."""
+    found, at = [], 0
+    while outputs >= _LEAST_OUTPUTS and at < outputs:
+        first = min(at, outputs - _LEAST_OUTPUTS)
+        found.append(min((outputs - first) // _LEAST_OUTPUTS * _LEAST_OUTPUTS, _OUTPUTS_AT_ONCE))
+        at += found[-1]
+    return found
 
 
 TILED = "conv_3x3x1"

@@ -25,6 +25,7 @@ _HALF_WORD_SUM = 255
 _SPECIAL_SIDE = 3
 _ALL_DIFFERENCES = 256
 _TILE_INPUTS = 4
+_LANES, _STRIP_COLUMNS = 16, 10
 Extensions: TypeAlias = frozenset[Extension]
 
 
@@ -99,6 +100,8 @@ def _depthwise_conv_2d(call: Call, extensions: Extensions) -> _Parts:
 def _depthwise_3x3(call: Call, extensions: Extensions) -> _Parts:
     params = call.struct
     batches, channels = params.number("batches"), params.number("in_c")
+    if "helium" in extensions:
+        return "depthwise_3x3", _depthwise_strips(params)
     filters, down, right = channels * batches, _inside(params, "h"), _inside(params, "w")
     lines = down.size * filters
     if "dsp" in extensions:
@@ -111,6 +114,21 @@ def _depthwise_3x3(call: Call, extensions: Extensions) -> _Parts:
     at_ends = right.size - inner
     of_lines = [each * count for count in (inner, at_ends) for each in rows]
     return "depthwise_3x3", [*of_lines, lines, filters, batches]
+
+
+def _depthwise_strips(params: Struct) -> list[float]:
+    """With Helium: vectors of outputs, lines of strips, columns copied, rows of them, sets of sixteen lanes, images."""
+    channels, out_h, out_w = (params.number(name) for name in ("in_c", "out_h", "out_w"))
+    stride_h, stride_w, batches = (params.number(name) for name in ("stride_h", "stride_w", "batches"))
+    pixels = _LANES // channels if stride_w == 1 and channels < _LANES else 1
+    step = pixels * stride_w
+    most = (_STRIP_COLUMNS - _SPECIAL_SIDE) // step + 1
+    vectors = -(-out_w // pixels)
+    strips = -(-vectors // most)
+    columns = (vectors - strips) * step + _SPECIAL_SIDE * strips
+    rows = (out_h - 1) * min(stride_h, _SPECIAL_SIDE) + _SPECIAL_SIDE
+    sets = -(-channels // _LANES) * batches
+    return [*(each * sets for each in (vectors * out_h, strips * out_h, columns * rows, strips * rows, 1)), batches]
 
 
 def _slides_down(params: Struct) -> bool:

@@ -1,7 +1,8 @@
 """What the sparse kernels take, called by TensorFlow Lite Micro or by generated C: weights as they lie in flash.
 
 An operator changes only where a kernel takes fewer bytes than the dense one and, by the model of the CPU's costs, no
-more instructions. Of these kernels, those count whose scratch memory leaves the arena about as large as it is dense.
+more instructions; in generated C for size, where it takes at most half of the bytes, up to a quarter more. Of these
+kernels, those count whose scratch memory leaves the arena about as large as it is dense.
 Bytes are those of weights and parameters: where the latter save enough, weights without zeros change as well.
 """
 
@@ -28,6 +29,10 @@ Aim = Literal["size", "latency"]
 
 _MOST_SYMBOLS = 1.1
 """Symbols of 7 bits for a kept weight. With more of them, they save fewer bytes than they cost instructions."""
+
+
+_MORE_INSTRUCTIONS, _FEWER_BYTES = 1.25, 0.5
+"""Of dense generated C, which with Helium is so quick that few kernels are quicker: what size may cost there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +74,14 @@ class SparseMicro:
 
     Args:
         cpu: whose costs count.
-        aim: ``"size"``: the smallest form that is not slower than dense; ``"latency"``: the fastest that is not larger.
+        aim: ``"size"``: the smallest form that is not slower than dense, or little slower than dense generated C and
+            much smaller; ``"latency"``: the fastest that is not larger.
         library: whose dense operators an operator would have without a kernel.
     """
 
     def __init__(self, cpu: MicroCpu = "generic", aim: Aim = "size", library: Dense = "cmsis-nn") -> None:
         self._costs = micro_costs.of(cpu, library)
-        self._aim = aim
+        self._aim, self._is_c = aim, library == "standalone"
         self._room: tuple[Graph, dict[int, int]] | None = None  # of the graph that was asked for last
 
     def __call__(self, graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
@@ -91,7 +97,7 @@ class SparseMicro:
         forms = list(self._forms(graph, tensor_index, uses, values))
         if not forms:
             return Answer((), "no kernel takes these weights")
-        not_slower = [form for form in forms if form.instructions <= form.dense_instructions]
+        not_slower = [form for form in forms if self._is_quick(form, values.nbytes)]
         if not not_slower:
             fastest = min(forms, key=lambda form: form.instructions)
             return Answer(
@@ -104,6 +110,12 @@ class SparseMicro:
             smallest = min(form.best.nbytes for form in not_slower)
             return Answer((), f"the smallest kernel that is not slower would take {smallest:,} bytes")
         return Answer((min(not_larger, key=self._rank),))
+
+    def _is_quick(self, form: Computed, dense_bytes: int) -> bool:
+        if form.instructions <= form.dense_instructions:
+            return True
+        pays = form.best.nbytes <= _FEWER_BYTES * dense_bytes and self._aim == "size"
+        return pays and self._is_c and form.instructions <= _MORE_INSTRUCTIONS * form.dense_instructions
 
     def _rank(self, form: Computed) -> tuple[int, int]:
         sizes = form.best.nbytes, form.instructions

@@ -42,7 +42,7 @@ class Pixels:
         return Pixels(self.batches, self.height // 2, self.width // 2)
 
 
-NAMES = ("entries", "outputs", "emitted", "packed", "windows", "groups", "once")
+NAMES = ("entries", "outputs", "emitted", "packed", "gathered", "windows", "groups", "once")
 """Of the parts of :func:`of`, in order."""
 
 
@@ -56,7 +56,9 @@ def of(
     *,
     pools: bool = False,
 ) -> np.ndarray:
-    """How often each part of a kernel runs, float64 (7,), as :data:`NAMES` names them.
+    """How often each part of a kernel runs, float64 (8,), as :data:`NAMES` names them.
+
+    Values are packed as they lie, or gathered from windows whose places are looked up.
 
     Args:
         kernel: the kernel.
@@ -72,8 +74,12 @@ def of(
     groups, packed, windows = _per_group(kernel, shape, pixels, pixels_at_once)
     stored = stream.entries(kernel, shape, weights, tables)
     emitted = shape.outputs * (pixels.pooled if pools else pixels).count
+    is_gathered = windows > 0 and kernel not in STRIP_KERNELS
+    values = (0, packed) if is_gathered else (packed, 0)
     return np.array(
-        [stored * groups, shape.outputs * groups, emitted, packed * groups, windows * groups, groups, max(tables, 1)],
+        [stored * groups, shape.outputs * groups, emitted]
+        + [each * groups for each in (*values, windows, 1)]
+        + [max(tables, 1)],
         np.float64,
     )
 
