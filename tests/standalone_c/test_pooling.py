@@ -126,3 +126,19 @@ def test_other_functions(steps):
 def test_an_input_of_the_model_is_pooled_alone():
     made = dataclasses.replace(program(pool()), inputs=(1,))
     assert fused(made).steps == made.steps
+
+
+def test_many_pools_take_little_time(monkeypatch):
+    """A damaged file may have thousands: what is not tried stays as it saves memory."""
+    planned = []
+    plan = arena.plan
+    monkeypatch.setattr(arena, "plan", lambda made: planned.append(made) or plan(made))
+    values, steps = [value(8, 8, 1)], []
+    for _ in range(50):
+        first = len(values) - 1
+        steps += [conv(CONV, first), pool(first + 1)]
+        values += [value(8, 8, 16), value(4, 4, 16)]
+    made = Program(tuple(values), tuple(steps), (0,), (len(values) - 1,), ("x",), ("y",), True)
+    found = fused(made)
+    assert len(planned) == 33
+    assert 50 <= len(found.steps) < 100

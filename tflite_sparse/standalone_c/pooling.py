@@ -10,21 +10,20 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from tflite_sparse.codecs.streams import work
 from tflite_sparse.codecs.streams.kernels import STRIP_KERNELS, Kernel
 from tflite_sparse.standalone_c import arena
 from tflite_sparse.standalone_c.core import Core
 from tflite_sparse.standalone_c.program import Call, Operand, Program, Step, Struct
 
 _POOL = "tfls_max_pool_2d"
-_SCRATCH_ALIGNMENT = 16
-
-
 _CONV, _TILED, _SPARSE = "tfls_conv_2d", "tfls_conv_2d_3x3x1", "tfls_run"
 _BY_FOUR = frozenset({Kernel.PIXEL_DELTA8, Kernel.PIXEL_SHARED})
 """Sparse kernels that compute four pixels together, where there is no Helium."""
 
-_STRIP_ROWS = 2
-_STRIP_PIXELS = 8
+_SCRATCH_ALIGNMENT = 16
+_MOST_TRIED = 32
+"""Steps that are tried without, each of which takes a plan of the arena: no network has so many pools."""
 
 
 def fused(program: Program, core: Core) -> Program:
@@ -32,11 +31,16 @@ def fused(program: Program, core: Core) -> Program:
 
     What computes rows of a convolution, and pools them, begins anew for each; it takes the place of two steps only
     where the whole arena becomes smaller.
+
+    Args:
+        program: as its operators follow each other.
+        core: the CPU that it is for.
     """
     found = dict(_pairs(program, core))
     chosen = dict(found)
     nbytes = _arena_bytes(program, chosen)
-    for place in sorted((place for place, step in found.items() if _is_row_by_row(step)), reverse=True):
+    row_by_row = sorted((place for place, step in found.items() if _is_row_by_row(step)), reverse=True)
+    for place in row_by_row[:_MOST_TRIED]:
         without = {each: step for each, step in chosen.items() if each != place}
         if _arena_bytes(program, without) <= nbytes:
             chosen = without
@@ -79,8 +83,8 @@ def _together(conv: Step, pool: Step, core: Core) -> Step | None:
 
 
 def _by_kernel(step: Step, call: Call, window: Struct, operands: tuple[Operand, Operand]) -> Step:
-    """A sparse kernel that pools itself; those of strips need memory for two rows of one."""
-    rows = _STRIP_ROWS * _STRIP_PIXELS * window.number("channels") if step.kernel in STRIP_KERNELS else 0
+    """A sparse kernel that pools itself."""
+    rows = work.pooled_rows_bytes(Kernel(step.kernel), window.number("channels"))
     struct = call.struct.with_numbers(pools=1, **_narrower(call.struct, window))
     calls = (replace(call, struct=struct, operands=operands),)
     return replace(step, calls=calls, scratch_bytes=step.scratch_bytes + rows)

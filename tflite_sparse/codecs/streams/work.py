@@ -96,6 +96,11 @@ def scratch_bytes(kernel: Kernel, shape: Filter, pixels_at_once: int, tables: in
     return table if kernel in POINTWISE_KERNELS else table + pixels_at_once * shape.taps
 
 
+def pooled_rows_bytes(kernel: Kernel, outputs: int) -> int:
+    """RAM that a kernel takes beside :func:`scratch_bytes` where it pools in windows of 2x2: two rows of a strip."""
+    return 2 * _PAIR_PIXELS * outputs if kernel in STRIP_KERNELS else 0
+
+
 def suits(kernel: Kernel, pixels: Pixels) -> bool:
     """Whether an output has as many pixels as a kernel is made for.
 
