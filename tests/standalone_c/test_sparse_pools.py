@@ -26,11 +26,10 @@ WITH_POOL, ROW_BY_ROW = ("tfls_run", True), ("tfls_run_max_pool", False)
 COMPUTED = {
     # CPU, aim, few values: the kernel of convolutions, and how those are computed that a pool is joined with
     ("cortex-m0", "size", False): (Kernel.PIXEL_DELTA8, 3 * [WITH_POOL]),
-    ("cortex-m3", "size", True): (Kernel.PIXEL_SHARED, 3 * [WITH_POOL]),
+    ("cortex-m3", "size", True): (Kernel.PIXEL_SHARED, [WITH_POOL]),
     ("generic", "size", False): (Kernel.PIXEL_DELTA8, 2 * [ROW_BY_ROW]),
-    ("cortex-m4", "size", False): (Kernel.PAIR_DELTA4, 2 * [ROW_BY_ROW]),
-    ("cortex-m4", "latency", False): (Kernel.STRIP_DELTA8, [WITH_POOL]),
-    ("generic", "size", True): (Kernel.PIXEL_SHARED, 2 * [ROW_BY_ROW]),
+    ("cortex-m4", "size", True): (Kernel.PAIR_SHARED, [ROW_BY_ROW]),
+    ("cortex-m4", "latency", False): (Kernel.STRIP_DELTA8, 2 * [WITH_POOL]),
 }
 
 

@@ -1,7 +1,7 @@
 """What the sparse kernels take, called by TensorFlow Lite Micro or by generated C: weights as they lie in flash.
 
 An operator changes only where a kernel takes fewer bytes than the dense one and, by the model of the CPU's costs, no
-more instructions; in generated C for size, where it takes at most half of the bytes, up to a quarter more. Of these
+more instructions; in generated C for size, up to a quarter more, where the bytes that it saves are worth it. Of these
 kernels, those count whose scratch memory leaves the arena about as large as it is dense.
 Bytes are those of weights and parameters: where the latter save enough, weights without zeros change as well.
 """
@@ -31,8 +31,11 @@ _MOST_SYMBOLS = 1.1
 """Symbols of 7 bits for a kept weight. With more of them, they save fewer bytes than they cost instructions."""
 
 
-_MORE_INSTRUCTIONS, _FEWER_BYTES = 1.25, 0.5
+_MORE_INSTRUCTIONS = 1.25
 """Of dense generated C, which with Helium is so quick that few kernels are quicker: what size may cost there."""
+
+_WORTH_OF_A_BYTE = 100
+"""In instructions of an inference, in generated C for size: no form saves a few bytes for a third of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +77,15 @@ class SparseMicro:
 
     Args:
         cpu: whose costs count.
-        aim: ``"size"``: the smallest form that is not slower than dense, or little slower than dense generated C and
-            much smaller; ``"latency"``: the fastest that is not larger.
+        aim: ``"size"``: the smallest form that is not slower than dense, in generated C the one whose bytes and time
+            are worth least; ``"latency"``: the fastest that is not larger.
         library: whose dense operators an operator would have without a kernel.
     """
 
     def __init__(self, cpu: MicroCpu = "generic", aim: Aim = "size", library: Dense = "cmsis-nn") -> None:
         self._costs = micro_costs.of(cpu, library)
-        self._aim, self._is_c = aim, library == "standalone"
+        self._aim = aim
+        self._weighs = aim == "size" and library == "standalone"  # bytes against instructions
         self._room: tuple[Graph, dict[int, int]] | None = None  # of the graph that was asked for last
 
     def __call__(self, graph: Graph, tensor_index: int, uses: Sequence[Use]) -> Answer:
@@ -114,11 +118,14 @@ class SparseMicro:
     def _is_quick(self, form: Computed, dense_bytes: int) -> bool:
         if form.instructions <= form.dense_instructions:
             return True
-        pays = form.best.nbytes <= _FEWER_BYTES * dense_bytes and self._aim == "size"
-        return pays and self._is_c and form.instructions <= _MORE_INSTRUCTIONS * form.dense_instructions
+        if not self._weighs or form.instructions > _MORE_INSTRUCTIONS * form.dense_instructions:
+            return False
+        return _price(form.best.nbytes, form.instructions) < _price(dense_bytes, form.dense_instructions)
 
     def _rank(self, form: Computed) -> tuple[int, int]:
         sizes = form.best.nbytes, form.instructions
+        if self._weighs:
+            return _price(*sizes), form.best.nbytes
         return sizes if self._aim == "size" else sizes[::-1]
 
     def _forms(self, graph: Graph, tensor_index: int, uses: Sequence[Use], values: np.ndarray) -> Iterator[Computed]:
@@ -176,6 +183,10 @@ class _Edit:
 
     def __call__(self) -> None:
         sparse_operator.apply(self.graph, self.tensor_index, self.uses, self.way.kernel, self.way.tables)
+
+
+def _price(nbytes: int, instructions: int) -> int:
+    return _WORTH_OF_A_BYTE * nbytes + instructions
 
 
 def _pays(way: _Way, shape: Filter, values: np.ndarray) -> bool:
