@@ -20,14 +20,27 @@ def value(*shape):
 
 
 def conv(function, place=0):
-    fields = (("out_h", 8), ("out_w", 8))
-    call = Call(function, Struct("Conv", fields), (Operand(place), Operand(place + 1)), takes_scratch=True)
-    return Step("CONV_2D", "conv", (place,), (place + 1,), (call,), function, scratch_bytes=40, form="dense")
+    sizes = {"batches": 1, "in_c": 1, "out_c": 16, "in_h": 8, "in_w": 8, "out_h": 8, "out_w": 8}
+    sizes |= {f"{name}_{side}": size for name, size in (("filter", 3), ("stride", 1), ("pad", 1)) for side in "hw"}
+    call = Call(
+        function, Struct("Conv", tuple(sizes.items())), (Operand(place), Operand(place + 1)), takes_scratch=True
+    )
+    kernel = int(Kernel.PAIR_DELTA8) if function == SPARSE else 0
+    return Step("CONV_2D", "conv", (place,), (place + 1,), (call,), function, "h", 40, form="dense", kernel=kernel)
 
 
 def pool(place=1, function="tfls_max_pool_2d", **changed):
     sizes = {f"{name}_{side}": 2 for name in ("filter", "stride") for side in "hw"}
-    sizes |= {"pad_h": 0, "pad_w": 0, "in_h": 8, "in_w": 8, "out_h": 4, "out_w": 4, "channels": 16} | changed
+    sizes |= {
+        "pad_h": 0,
+        "pad_w": 0,
+        "batches": 1,
+        "in_h": 8,
+        "in_w": 8,
+        "out_h": 4,
+        "out_w": 4,
+        "channels": 16,
+    } | changed
     call = Call(function, Struct("Pool", tuple(sizes.items())), (Operand(place), Operand(place + 1)))
     return Step("MAX_POOL_2D", "pool", (place,), (place + 1,), (call,), "tfls_pool")
 
@@ -132,7 +145,7 @@ def test_many_pools_take_little_time(monkeypatch):
     """A damaged file may have thousands: what is not tried stays as it saves memory."""
     planned = []
     plan = arena.plan
-    monkeypatch.setattr(arena, "plan", lambda made: planned.append(made) or plan(made))
+    monkeypatch.setattr(arena, "plan", lambda made, **how: planned.append(made) or plan(made, **how))
     values, steps = [value(8, 8, 1)], []
     for _ in range(50):
         first = len(values) - 1

@@ -1,18 +1,25 @@
 """Lay the values of a program out in one arena: where each lies, and how large the arena is.
 
-Values whose lifetimes do not overlap share memory. Each order of placing them is greedy, as TensorFlow Lite Micro's
+Values whose lifetimes do not overlap share memory, and outputs lie upon what of their input is not read any more
+(:mod:`tflite_sparse.standalone_c.overlap`). Each order of placing them is greedy, as TensorFlow Lite Micro's
 (``GreedyMemoryPlanner``: the largest first, each as low as it fits); the best of a few orders is taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tflite_sparse.standalone_c import overlap
+from tflite_sparse.standalone_c.overlap import Overlap
 from tflite_sparse.standalone_c.program import Program, Step
 
 ALIGNMENT = 16
 """Of every offset, as TensorFlow Lite Micro has it."""
+
+_MOST_STEPS = 1000
+"""Of programs whose values may overlap: far more than a microcontroller's, and a bound on the time it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +30,15 @@ class Arena:
         nbytes: of the arena.
         offsets: of each value of the program, in bytes.
         scratch: offset of each step's scratch memory; 0 where it has none.
+        overlapping: numbers of the steps whose output lies upon a part of their input.
+        fits_helium: whether these do where the functions are compiled for a CPU with Helium.
     """
 
     nbytes: int
     offsets: tuple[int, ...]
     scratch: tuple[int, ...]
+    overlapping: tuple[int, ...] = ()
+    fits_helium: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +53,9 @@ class _Block:
         return self.first <= other.last and other.first <= self.last
 
 
+_MOST_PROMOTED = 32
+"""Layouts that are tried beside each order's, where values may overlap."""
+
 _Order = Callable[[_Block], tuple[int, ...]]
 _ORDERS: tuple[_Order, ...] = (
     lambda block: (-block.nbytes, block.first),
@@ -52,33 +66,94 @@ _ORDERS: tuple[_Order, ...] = (
 )
 
 
-def plan(program: Program) -> Arena:
-    """The smallest arena that is found for a program."""
-    layouts = [
-        _layout(program, owners, order)
+_Pairs = Mapping[tuple[int, int], tuple[int, Overlap]]
+"""By the owners of an output and its input: the step that yields one of the other, and how they may overlap."""
+
+
+def plan(program: Program, *, fits_helium: bool = True) -> Arena:
+    """The smallest arena that is found for a program.
+
+    Args:
+        program: what to lay out.
+        fits_helium: whether the layout must be right on a CPU with Helium as well.
+    """
+    overlaps = {
+        place: found
+        for place, step in enumerate(program.steps if len(program.steps) <= _MOST_STEPS else ())
+        if (found := overlap.of(step, fits_helium=fits_helium)) is not None
+    }
+    layouts = (
+        layout
+        for allowed in ({}, overlaps)
         for owners in (_owners(program, in_place=True), _owners(program, in_place=False))
-        for order in _ORDERS
-    ]
+        for layout in _layouts(program, owners, allowed)
+    )
     return min(layouts, key=lambda arena: arena.nbytes)
 
 
-def _layout(program: Program, owners: Sequence[int], order: _Order) -> Arena:
-    blocks = _blocks(program, owners)
-    ids = sorted(blocks)
+def _layouts(program: Program, owners: Sequence[int], overlaps: Mapping[int, Overlap]) -> Iterator[Arena]:
+    values = _blocks(program, owners)
+    pairs = dict(_pairs(program, owners, values, overlaps))
     scratch = {
-        place: _Block(_aligned(step.scratch_bytes), place, place)
+        ~place: _Block(_aligned(step.scratch_bytes), place, place)
         for place, step in enumerate(program.steps)
         if step.scratch_bytes
     }
-    offsets = _place([*(blocks[each] for each in ids), *scratch.values()], order)
-    of_owner = dict(zip(ids, offsets, strict=False))
-    of_step = dict(zip(scratch, offsets[len(ids) :], strict=True))
-    everything = [*(blocks[each] for each in ids), *scratch.values()]
+    blocks = dict(sorted(values.items())) | scratch
+    for order in _ORDERS:
+        numbers = sorted(blocks, key=lambda each: order(blocks[each]))
+        offsets = _place(blocks, pairs, numbers)
+        if pairs:
+            offsets = _promoted(blocks, pairs, numbers, offsets)
+        yield _arena(program, owners, blocks, pairs, offsets)
+
+
+def _promoted(
+    blocks: Mapping[int, _Block], pairs: _Pairs, numbers: Sequence[int], offsets: dict[int, int]
+) -> dict[int, int]:
+    """The best of some layouts, for each of which what lies on top of the one before is placed first."""
+    best = offsets
+    for _ in range(_MOST_PROMOTED):
+        top = max(numbers, key=lambda each: offsets[each] + blocks[each].nbytes)
+        if top == numbers[0]:
+            break
+        numbers = [top, *(each for each in numbers if each != top)]
+        offsets = _place(blocks, pairs, numbers)
+        best = min(best, offsets, key=lambda found: _size(blocks, found))
+    return best
+
+
+def _size(blocks: Mapping[int, _Block], offsets: Mapping[int, int]) -> int:
+    return max((offsets[each] + block.nbytes for each, block in blocks.items()), default=0)
+
+
+def _arena(
+    program: Program, owners: Sequence[int], blocks: Mapping[int, _Block], pairs: _Pairs, offsets: Mapping[int, int]
+) -> Arena:
+    met = [
+        (step, found)
+        for (result, source), (step, found) in pairs.items()
+        if _meet(offsets[result], blocks[result].nbytes, offsets[source], blocks[source].nbytes)
+    ]
     return Arena(
-        max((offset + block.nbytes for offset, block in zip(offsets, everything, strict=True)), default=0),
-        tuple(of_owner.get(owner, 0) for owner in owners),  # outputs that no step writes have no memory
-        tuple(of_step.get(place, 0) for place in range(len(program.steps))),
+        _size(blocks, offsets),
+        tuple(offsets.get(owner, 0) for owner in owners),  # outputs that no step writes have no memory
+        tuple(offsets.get(~place, 0) for place in range(len(program.steps))),
+        tuple(sorted(step for step, _ in met)),
+        all(found.on_helium for _, found in met),
     )
+
+
+def _pairs(
+    program: Program, owners: Sequence[int], blocks: Mapping[int, _Block], overlaps: Mapping[int, Overlap]
+) -> Iterator[tuple[tuple[int, int], tuple[int, Overlap]]]:
+    """Where the input dies in the step that yields the output, whose memory holds nothing else yet."""
+    kept = {owners[value] for value in program.outputs}
+    for place, found in overlaps.items():
+        (source,), (result,) = program.steps[place].inputs, program.steps[place].outputs
+        upper, lower = owners[result], owners[source]
+        if blocks[lower].last == place == blocks[upper].first and lower != upper and lower not in kept:
+            yield (upper, lower), (place, found)
 
 
 def _owners(program: Program, *, in_place: bool) -> list[int]:
@@ -126,19 +201,65 @@ def _blocks(program: Program, owners: Sequence[int]) -> dict[int, _Block]:
     return {owner: _Block(_aligned(program.values[owner].nbytes), first[owner], last[owner]) for owner in first}
 
 
-def _place(blocks: Sequence[_Block], order: _Order) -> list[int]:
+def _place(blocks: Mapping[int, _Block], pairs: _Pairs, numbers: Sequence[int]) -> dict[int, int]:
     """An offset for each block: in this order, each as low as no other that is alive with it lies."""
-    offsets = [0] * len(blocks)
-    placed: list[int] = []
-    for number in sorted(range(len(blocks)), key=lambda each: (*order(blocks[each]), each)):
-        block, at = blocks[number], 0
-        for other in sorted((each for each in placed if blocks[each].meets(block)), key=lambda each: offsets[each]):
-            if at + block.nbytes <= offsets[other]:
-                break
-            at = max(at, offsets[other] + blocks[other].nbytes)
-        offsets[number] = at
-        placed.append(number)
+    offsets: dict[int, int] = {}
+    for number in numbers:
+        block = blocks[number]
+        others = [each for each in offsets if blocks[each].meets(block)]
+        beside = [_Neighbour(offsets[each], blocks[each].nbytes, *_signed(pairs, number, each)) for each in others]
+        nbytes = block.nbytes
+        offsets[number] = next(at for at in _candidates(beside) if all(each.leaves(at, nbytes) for each in beside))
     return offsets
+
+
+@dataclass(frozen=True, slots=True)
+class _Neighbour:
+    """A block that lies somewhere, as another sees it.
+
+    Attributes:
+        start: its offset.
+        nbytes: its size.
+        overlap: how the other one may overlap with it; None: not at all.
+        is_input: whether it is the input, and the other one the output.
+    """
+
+    start: int
+    nbytes: int
+    overlap: Overlap | None
+    is_input: bool
+
+    def leaves(self, at: int, nbytes: int) -> bool:
+        """Whether the other one may lie there."""
+        if not _meet(self.start, self.nbytes, at, nbytes):
+            return True
+        lead = self.start - at if self.is_input else at - self.start
+        return self.overlap is not None and lead >= self.overlap.lead and lead % self.overlap.unit == 0
+
+    def lowest(self, at: int) -> Iterator[int]:
+        """The lowest offset from this one on at which the other one may overlap, as far as the unit goes."""
+        if self.overlap is not None:
+            step = math.lcm(ALIGNMENT, self.overlap.unit)
+            least = at if self.is_input else max(at, self.start + self.overlap.lead)
+            yield least + (self.start - least) % step
+
+
+def _signed(pairs: _Pairs, number: int, other: int) -> tuple[Overlap | None, bool]:
+    """How a block may overlap with another, and whether that is its input."""
+    for pair, is_input in (((number, other), True), ((other, number), False)):
+        if pair in pairs:
+            return pairs[pair][1], is_input
+    return None, False
+
+
+def _candidates(beside: Sequence[_Neighbour]) -> list[int]:
+    """Offsets that may be the lowest, sorted; behind all other blocks is one of them."""
+    ends = [0, *(each.start + each.nbytes for each in beside)]
+    return sorted({*ends, *(at for end in ends for each in beside for at in each.lowest(end))})
+
+
+def _meet(start: int, nbytes: int, other: int, other_nbytes: int) -> bool:
+    return start < other + other_nbytes and other < start + nbytes
 
 
 def _aligned(nbytes: int) -> int:

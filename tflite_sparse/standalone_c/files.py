@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.flatbuffer.types import Model
-from tflite_sparse.standalone_c import arena, cmake, core, header, pooling, reader, source
+from tflite_sparse.standalone_c import arena, cmake, core, header, lines, pooling, reader, source
 from tflite_sparse.standalone_c.arena import Arena
 from tflite_sparse.standalone_c.header import Naming
 from tflite_sparse.standalone_c.operators.sparse import SOURCE as SPARSE_KERNELS
@@ -72,8 +72,8 @@ def generate(model: Model, naming: Naming, cpu: MicroCpu) -> Sources:
         ExecutionError: as there.
     """
     made_for = core.of(cpu)
-    program = pooling.fused(reader.read(model, made_for), made_for)
-    layout = arena.plan(program)
+    program = lines.chosen(pooling.fused(reader.read(model, made_for), made_for), made_for)
+    layout = arena.plan(program, fits_helium=made_for.fits_helium)
     made = (
         header.render(program, layout, naming),
         source.render(program, layout, naming),

@@ -38,11 +38,11 @@ def fused(program: Program, core: Core) -> Program:
     """
     found = dict(_pairs(program, core))
     chosen = dict(found)
-    nbytes = _arena_bytes(program, chosen)
+    nbytes = _arena_bytes(program, chosen, core)
     row_by_row = sorted((place for place, step in found.items() if _is_row_by_row(step)), reverse=True)
     for place in row_by_row[:_MOST_TRIED]:
         without = {each: step for each, step in chosen.items() if each != place}
-        if _arena_bytes(program, without) <= nbytes:
+        if _arena_bytes(program, without, core) <= nbytes:
             chosen = without
     return _replaced(program, chosen)
 
@@ -135,5 +135,5 @@ def _replaced(program: Program, chosen: Mapping[int, Step]) -> Program:
     return replace(program, steps=tuple(steps))
 
 
-def _arena_bytes(program: Program, chosen: Mapping[int, Step]) -> int:
-    return arena.plan(_replaced(program, chosen)).nbytes
+def _arena_bytes(program: Program, chosen: Mapping[int, Step], core: Core) -> int:
+    return arena.plan(_replaced(program, chosen), fits_helium=core.fits_helium).nbytes

@@ -34,7 +34,7 @@ def _parts(program: Program, arena: Arena, naming: Naming) -> Iterator[str]:
             f'#error "these headers were written for another model: define {name}={_EVERY[name]} for all files"\n'
             "#endif\n\n"
         )
-    if not program.fits_helium:
+    if not (program.fits_helium and arena.fits_helium):
         yield (
             "#if defined(__ARM_FEATURE_MVE) && !defined(TFLS_PORTABLE)\n"
             f'#error "{macro}_ARENA_BYTES is for CPUs without Helium: make the files for cortex-m55 or generic"\n'
@@ -118,7 +118,7 @@ def _run(program: Program, arena: Arena, naming: Naming, names: Mapping[TableKey
     if all(step.is_view for step in program.steps):
         yield "  (void)a;\n"
     for place, step in enumerate(program.steps):
-        yield f"\n  /* {place}: {_words(step)}\n   * {_sizes(program, step)} */\n"
+        yield f"\n  /* {place}: {_words(step)}\n   * {_sizes(program, step)}{_upon(arena, place)} */\n"
         for number, call in enumerate(step.calls):
             own = _struct_name(place, step, number)
             structs = [own] if call.pool is None else [own, _pool_name(own)]
@@ -137,6 +137,10 @@ def _sizes(program: Program, step: Step) -> str:
     constants = f"; constants {step.constant_bytes:,} bytes" if step.constant_bytes else ""
     scratch = f"; scratch {step.scratch_bytes:,} bytes" if step.scratch_bytes else ""
     return f"{shapes[0]} -> {shapes[1]}{constants}{scratch}" + ("; the same memory" if step.is_view else "")
+
+
+def _upon(arena: Arena, place: int) -> str:
+    return "; lies upon what of its input is not read any more" if place in arena.overlapping else ""
 
 
 def _operands(program: Program, arena: Arena, call: Call, names: Mapping[TableKey, str]) -> Iterator[str]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from tflite_sparse.codecs import dense_work
 from tflite_sparse.codecs.streams.names import Extension
+from tflite_sparse.standalone_c import depthwise
 from tflite_sparse.standalone_c.program import Call, Struct
 
 _INT8 = (-128, 127)
@@ -25,7 +26,6 @@ _HALF_WORD_SUM = 255
 _SPECIAL_SIDE = 3
 _ALL_DIFFERENCES = 256
 _TILE_INPUTS = 4
-_LANES, _STRIP_COLUMNS = 16, 10
 Extensions: TypeAlias = frozenset[Extension]
 
 
@@ -101,12 +101,12 @@ def _depthwise_3x3(call: Call, extensions: Extensions) -> _Parts:
     params = call.struct
     batches, channels = params.number("batches"), params.number("in_c")
     if "helium" in extensions:
-        return "depthwise_3x3", _depthwise_strips(params)
+        return "depthwise_3x3", depthwise.strip_parts(params)
     filters, down, right = channels * batches, _inside(params, "h"), _inside(params, "w")
     lines = down.size * filters
     if "dsp" in extensions:
         outputs = lines * right.size
-        lines = (right if _slides_down(params) else down).size * filters
+        lines = (right if params.number("by_columns") else down).size * filters
         by_stride = [outputs, 0] if params.number("stride_w") == 1 else [0, outputs]
         return "depthwise_3x3", [*by_stride, lines, filters, _clamped(params, outputs), batches]
     rows = [int((down == count).sum()) * filters for count in (_SPECIAL_SIDE, _SPECIAL_SIDE - 1)]
@@ -114,28 +114,6 @@ def _depthwise_3x3(call: Call, extensions: Extensions) -> _Parts:
     at_ends = right.size - inner
     of_lines = [each * count for count in (inner, at_ends) for each in rows]
     return "depthwise_3x3", [*of_lines, lines, filters, batches]
-
-
-def _depthwise_strips(params: Struct) -> list[float]:
-    """With Helium: vectors of outputs, lines of strips, columns copied, rows of them, sets of sixteen lanes, images."""
-    channels, out_h, out_w = (params.number(name) for name in ("in_c", "out_h", "out_w"))
-    stride_h, stride_w, batches = (params.number(name) for name in ("stride_h", "stride_w", "batches"))
-    pixels = _LANES // channels if stride_w == 1 and channels < _LANES else 1
-    step = pixels * stride_w
-    most = (_STRIP_COLUMNS - _SPECIAL_SIDE) // step + 1
-    vectors = -(-out_w // pixels)
-    strips = -(-vectors // most)
-    columns = (vectors - strips) * step + _SPECIAL_SIDE * strips
-    rows = (out_h - 1) * min(stride_h, _SPECIAL_SIDE) + _SPECIAL_SIDE
-    sets = -(-channels // _LANES) * batches
-    return [*(each * sets for each in (vectors * out_h, strips * out_h, columns * rows, strips * rows, 1)), batches]
-
-
-def _slides_down(params: Struct) -> bool:
-    """Whether a 3x3 depthwise convolution computes columns of the image, as these are longer than its rows."""
-    width = params.number("out_w")
-    is_taller = params.number("out_h") > width >= _SPECIAL_SIDE
-    return is_taller and params.number("in_w") == width and params.number("stride_h") == 1
 
 
 def _transpose_conv(call: Call, extensions: Extensions) -> _Parts:

@@ -357,8 +357,7 @@ static int32_t flags_of(const Plan* plan) {
 }
 
 static void three_by_three(const TflsDepthwiseConv2D* p, const int8_t* image, int8_t* output) {
-  /* Columns of two pixels would be read behind the image; a stride of 2 along lines costs more. */
-  const int is_down = p->out_h > p->out_w && p->in_w == p->out_w && p->in_w >= 3 && p->stride_h == 1;
+  const int is_down = p->by_columns;
   const int32_t channels = p->in_c, step = is_down ? 3 * channels : channels, row = is_down ? channels : 3 * channels;
   const Plan plan = plan_of(p, image, output, is_down);
   const Side* const across = &plan.across;

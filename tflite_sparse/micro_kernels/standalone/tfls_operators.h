@@ -107,12 +107,14 @@ typedef struct {
   uint16_t batches, in_h, in_w, out_h, out_w;
   uint16_t filter_h, filter_w, stride_h, stride_w, dilation_h, dilation_w, pad_h, pad_w;
   int8_t input_zero_point, output_zero_point, min, max;
-  uint8_t channel_step, wide;
+  uint8_t channel_step, wide, by_columns;
 } TflsDepthwiseConv2D;
 void tfls_depthwise_conv_2d(const TflsDepthwiseConv2D* params, const int8_t* input, int8_t* output);
 /* The same, faster, for 3x3 filters with a multiplier of 1, dilations of 1, stride_w 1 or 2, an in_h of 3 or more, at
  * most one row or column of padding on each side, at least two columns of the input in each window, shifts that are all
- * negative, and sums that are not wide. */
+ * negative, and sums that are not wide. by_columns: lines that the assembly for CPUs with SMLAD computes are the columns of
+ * the image; for an in_w of 3 or more that is also out_w, and a stride_h of 1. Else 0: the output may then overlap with
+ * the input where it lies far enough before it. */
 void tfls_depthwise_conv_2d_3x3(const TflsDepthwiseConv2D* params, const int8_t* input, int8_t* output);
 
 /* Weights as in the file: (out_c, filter_h, filter_w, in_c); bias as in the file (zeros where it has none); padding

@@ -16,6 +16,7 @@ from ai_edge_litert import schema_py_generated as schema
 from tflite_sparse.codecs import dense_weights
 from tflite_sparse.codecs.dense_weights import is_wide
 from tflite_sparse.codecs.streams.parameters import Parameters
+from tflite_sparse.standalone_c import depthwise
 from tflite_sparse.standalone_c.node import Node
 from tflite_sparse.standalone_c.operators import requantise
 from tflite_sparse.standalone_c.operators.windows import Window, windows
@@ -118,6 +119,7 @@ def depthwise_conv_2d(node: Node) -> Step:
         *_ends(node, source),
         ("channel_step", requantise.channel_step(parameters)),
         ("wide", int(wide)),
+        ("by_columns", int(depthwise.are_columns_quicker(_numbers(sizes)))),
     )
     has_loops = not wide and outputs == channels and bool((parameters.shifts < 0).all()) and _is_usual_3x3(sizes)
     function = "tfls_depthwise_conv_2d_3x3" if has_loops else "tfls_depthwise_conv_2d"
@@ -126,7 +128,7 @@ def depthwise_conv_2d(node: Node) -> Step:
 
 def _is_usual_3x3(sizes: Sequence[tuple[str, Field]]) -> bool:
     """Whether the windows are such as ``tfls_depthwise_conv_2d_3x3`` takes."""
-    of = {name: value for name, value in sizes if isinstance(value, int)}
+    of = _numbers(sizes)
     if any(of[f"{name}_{side}"] != usual for name, usual in (("filter", 3), ("dilation", 1)) for side in "hw"):
         return False
     return (
@@ -134,9 +136,13 @@ def _is_usual_3x3(sizes: Sequence[tuple[str, Field]]) -> bool:
     )
 
 
+def _numbers(fields: Sequence[tuple[str, Field]]) -> dict[str, int]:
+    return {name: value for name, value in fields if isinstance(value, int)}
+
+
 def _has_tiles(sizes: Sequence[tuple[str, Field]]) -> bool:
     """Whether the windows are such as ``tfls_conv_2d_3x3x1`` takes."""
-    of = {name: value for name, value in sizes if isinstance(value, int)}
+    of = _numbers(sizes)
     usual = (("filter", 3), ("stride", 1), ("dilation", 1))
     return all(
         all(of[f"{name}_{side}"] == value for name, value in usual) and of[f"out_{side}"] >= _TILE_SIDE for side in "hw"
