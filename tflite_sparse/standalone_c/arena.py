@@ -53,7 +53,7 @@ class _Block:
         return self.first <= other.last and other.first <= self.last
 
 
-_MOST_PROMOTED = 32
+_MOST_PROMOTED = 8
 """Layouts that are tried beside each order's, where values may overlap."""
 
 _Order = Callable[[_Block], tuple[int, ...]]
@@ -82,10 +82,11 @@ def plan(program: Program, *, fits_helium: bool = True) -> Arena:
         for place, step in enumerate(program.steps if len(program.steps) <= _MOST_STEPS else ())
         if (found := overlap.of(step, fits_helium=fits_helium)) is not None
     }
+    ways = dict.fromkeys(tuple(_owners(program, in_place=in_place)) for in_place in (True, False))
     layouts = (
         layout
-        for allowed in ({}, overlaps)
-        for owners in (_owners(program, in_place=True), _owners(program, in_place=False))
+        for allowed in (({}, overlaps) if overlaps else ({},))
+        for owners in ways
         for layout in _layouts(program, owners, allowed)
     )
     return min(layouts, key=lambda arena: arena.nbytes)
@@ -100,16 +101,17 @@ def _layouts(program: Program, owners: Sequence[int], overlaps: Mapping[int, Ove
         if step.scratch_bytes
     }
     blocks = dict(sorted(values.items())) | scratch
+    beside = _beside(blocks, pairs)
     for order in _ORDERS:
         numbers = sorted(blocks, key=lambda each: order(blocks[each]))
-        offsets = _place(blocks, pairs, numbers)
+        offsets = _place(blocks, beside, numbers)
         if pairs:
-            offsets = _promoted(blocks, pairs, numbers, offsets)
+            offsets = _promoted(blocks, beside, numbers, offsets)
         yield _arena(program, owners, blocks, pairs, offsets)
 
 
 def _promoted(
-    blocks: Mapping[int, _Block], pairs: _Pairs, numbers: Sequence[int], offsets: dict[int, int]
+    blocks: Mapping[int, _Block], beside: _Beside, numbers: Sequence[int], offsets: dict[int, int]
 ) -> dict[int, int]:
     """The best of some layouts, for each of which what lies on top of the one before is placed first."""
     best = offsets
@@ -118,7 +120,7 @@ def _promoted(
         if top == numbers[0]:
             break
         numbers = [top, *(each for each in numbers if each != top)]
-        offsets = _place(blocks, pairs, numbers)
+        offsets = _place(blocks, beside, numbers)
         best = min(best, offsets, key=lambda found: _size(blocks, found))
     return best
 
@@ -201,61 +203,78 @@ def _blocks(program: Program, owners: Sequence[int]) -> dict[int, _Block]:
     return {owner: _Block(_aligned(program.values[owner].nbytes), first[owner], last[owner]) for owner in first}
 
 
-def _place(blocks: Mapping[int, _Block], pairs: _Pairs, numbers: Sequence[int]) -> dict[int, int]:
+@dataclass(frozen=True, slots=True)
+class _Relation:
+    """What a block is to another that is alive with it.
+
+    Attributes:
+        overlap: how the other one may overlap with it; None: not at all.
+        is_input: whether it is the input, and the other one the output.
+    """
+
+    overlap: Overlap | None = None
+    is_input: bool = False
+
+
+_Beside = Mapping[int, Mapping[int, _Relation]]
+"""For each block those that are alive with it."""
+
+
+def _beside(blocks: Mapping[int, _Block], pairs: _Pairs) -> _Beside:
+    unrelated = _Relation()
+    found = {
+        number: {other: unrelated for other, its in blocks.items() if other != number and its.meets(block)}
+        for number, block in blocks.items()
+    }
+    for (result, source), (_, overlap_of_both) in pairs.items():
+        found[result][source] = _Relation(overlap_of_both, is_input=True)
+        found[source][result] = _Relation(overlap_of_both)
+    return found
+
+
+def _place(blocks: Mapping[int, _Block], beside: _Beside, numbers: Sequence[int]) -> dict[int, int]:
     """An offset for each block: in this order, each as low as no other that is alive with it lies."""
     offsets: dict[int, int] = {}
     for number in numbers:
-        block = blocks[number]
-        others = [each for each in offsets if blocks[each].meets(block)]
-        beside = [_Neighbour(offsets[each], blocks[each].nbytes, *_signed(pairs, number, each)) for each in others]
-        nbytes = block.nbytes
-        offsets[number] = next(at for at in _candidates(beside) if all(each.leaves(at, nbytes) for each in beside))
+        nbytes = blocks[number].nbytes
+        placed = [
+            _Neighbour(offsets[other], blocks[other].nbytes, relation)
+            for other, relation in beside[number].items()
+            if other in offsets
+        ]
+        offsets[number] = next(at for at in _candidates(placed) if all(each.leaves(at, nbytes) for each in placed))
     return offsets
 
 
 @dataclass(frozen=True, slots=True)
 class _Neighbour:
-    """A block that lies somewhere, as another sees it.
-
-    Attributes:
-        start: its offset.
-        nbytes: its size.
-        overlap: how the other one may overlap with it; None: not at all.
-        is_input: whether it is the input, and the other one the output.
-    """
+    """A block that lies somewhere, as another sees it."""
 
     start: int
     nbytes: int
-    overlap: Overlap | None
-    is_input: bool
+    relation: _Relation
 
     def leaves(self, at: int, nbytes: int) -> bool:
         """Whether the other one may lie there."""
         if not _meet(self.start, self.nbytes, at, nbytes):
             return True
-        lead = self.start - at if self.is_input else at - self.start
-        return self.overlap is not None and lead >= self.overlap.lead and lead % self.overlap.unit == 0
+        found = self.relation.overlap
+        lead = self.start - at if self.relation.is_input else at - self.start
+        return found is not None and lead >= found.lead and lead % found.unit == 0
 
     def lowest(self, at: int) -> Iterator[int]:
         """The lowest offset from this one on at which the other one may overlap, as far as the unit goes."""
-        if self.overlap is not None:
-            step = math.lcm(ALIGNMENT, self.overlap.unit)
-            least = at if self.is_input else max(at, self.start + self.overlap.lead)
+        found = self.relation.overlap
+        if found is not None:
+            step = math.lcm(ALIGNMENT, found.unit)
+            least = at if self.relation.is_input else max(at, self.start + found.lead)
             yield least + (self.start - least) % step
 
 
-def _signed(pairs: _Pairs, number: int, other: int) -> tuple[Overlap | None, bool]:
-    """How a block may overlap with another, and whether that is its input."""
-    for pair, is_input in (((number, other), True), ((other, number), False)):
-        if pair in pairs:
-            return pairs[pair][1], is_input
-    return None, False
-
-
-def _candidates(beside: Sequence[_Neighbour]) -> list[int]:
+def _candidates(placed: Sequence[_Neighbour]) -> list[int]:
     """Offsets that may be the lowest, sorted; behind all other blocks is one of them."""
-    ends = [0, *(each.start + each.nbytes for each in beside)]
-    return sorted({*ends, *(at for end in ends for each in beside for at in each.lowest(end))})
+    ends = [0, *(each.start + each.nbytes for each in placed)]
+    return sorted({*ends, *(at for end in ends for each in placed for at in each.lowest(end))})
 
 
 def _meet(start: int, nbytes: int, other: int, other_nbytes: int) -> bool:

@@ -28,8 +28,10 @@ def chosen(program: Program, core: Core) -> Program:
         core: the CPU that it is for.
     """
     by_columns = [place for place, step in enumerate(program.steps) if _goes_by_columns(step)]
+    if not by_columns:
+        return program
     nbytes = _arena_bytes(program, by_columns, core)
-    if not by_columns or nbytes > _WORTH_IT * _arena_bytes(program, (), core):
+    if nbytes > _WORTH_IT * _arena_bytes(program, (), core):
         return program
     rows = set(by_columns)
     for place in by_columns[:_MOST_TRIED]:
