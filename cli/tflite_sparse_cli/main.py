@@ -6,10 +6,8 @@ import atexit
 import difflib
 import importlib
 import os
-import signal
 import sys
 import traceback
-from types import FrameType
 from typing import Any
 
 import click
@@ -18,6 +16,7 @@ from click.shell_completion import CompletionItem
 from tflite_sparse.base import imports
 from tflite_sparse.errors import TfliteSparseError, one_line
 from tflite_sparse_cli.flags import in_flags, names_of
+from tflite_sparse_cli.signals import Signals
 
 _COMMANDS = {
     "export": "Export a Keras model, sparse and verified.",
@@ -40,7 +39,7 @@ _OF_SHORT_RUNS = {
 }
 """Variables for commands on files, whose run is mostly start; what the user has set stays."""
 
-_INTERRUPTED, _TERMINATED, _INTERNAL_ERROR = 130, 143, 70
+_INTERRUPTED, _INTERNAL_ERROR = 130, 70
 
 
 class _Program(click.Group):
@@ -48,12 +47,14 @@ class _Program(click.Group):
 
     def __call__(self, *args: Any, **kwargs: Any) -> object:
         """Run the program; entry point of ``tflite-sparse`` in a shell."""
-        ending = _Ending()
+        signals = Signals()
+        ending = _Ending(signals)
         atexit.register(ending.now)  # registered first, so called last
         imports.freeze()
         try:
-            return super().__call__(*args, **kwargs)
+            return super().__call__(*args, obj=signals, **kwargs)
         except SystemExit as end:
+            signals.set_the_status()
             ending.status = end.code if isinstance(end.code, int) else None
             raise
 
@@ -99,15 +100,18 @@ class _Program(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> object:
-        signal.signal(signal.SIGTERM, _terminate)
+        signals = ctx.ensure_object(Signals)
+        signals.raise_exceptions()
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             sys.exit(_INTERRUPTED)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:  # noqa: BLE001 - every error becomes one line
+            if signals.status is not None:  # an extension that was being imported makes it another exception
+                sys.exit(signals.status)
             if ctx.params.get("debug"):
                 traceback.print_exc()
             message, code = _in_words(error)
@@ -132,19 +136,21 @@ class _Ending:
         status: exit status; None: the interpreter ends the process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, signals: Signals) -> None:
         self.status: int | None = None
+        self._signals = signals
 
     def now(self) -> None:
         """End the process after writing buffered output; on failure, leave it to the interpreter to report."""
-        if self.status is None:
+        status = self.status if self._signals.status is None else self._signals.status
+        if status is None:
             return
         try:
             sys.stdout.flush()
             sys.stderr.flush()
         except OSError:
             return
-        os._exit(self.status)
+        os._exit(status)
 
 
 _COMPLETION = """\b
@@ -177,12 +183,6 @@ def _in_words(error: Exception) -> tuple[str, int]:
         f"{type(error).__name__}: {one_line(error)} (a defect: please report it with what --debug shows)",
         _INTERNAL_ERROR,
     )
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    """Exit by an exception, so that temporary folders are removed."""
-    del number, frame
-    sys.exit(_TERMINATED)
 
 
 if __name__ == "__main__":

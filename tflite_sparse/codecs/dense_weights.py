@@ -23,11 +23,6 @@ def can_be_paired(weights: np.ndarray) -> bool:
     return not np.any(weights == np.iinfo(np.int8).min)
 
 
-def paired_nbytes(outputs: int, inputs: int) -> int:
-    """Bytes of paired weights of ``inputs`` weights for each of ``outputs`` outputs."""
-    return _rounded(outputs, _PAIR) * _rounded(inputs, _INPUTS)
-
-
 def paired_convolution(weights: np.ndarray) -> np.ndarray:
     """Pair the weights of CONV_2D.
 
@@ -35,7 +30,7 @@ def paired_convolution(weights: np.ndarray) -> np.ndarray:
         weights: int8 (outputs, rows, columns, channels).
 
     Returns:
-        int8 (:func:`paired_nbytes`,).
+        int8, one-dimensional: outputs rounded up to a multiple of 2 times inputs rounded up to one of 4.
 
     Raises:
         ValueError: a weight is -128.
@@ -50,7 +45,7 @@ def paired_matrix(weights: np.ndarray) -> np.ndarray:
         weights: int8 (outputs, inputs).
 
     Returns:
-        int8 (:func:`paired_nbytes`,).
+        int8, one-dimensional: outputs rounded up to a multiple of 2 times inputs rounded up to one of 4.
 
     Raises:
         ValueError: a weight is -128.

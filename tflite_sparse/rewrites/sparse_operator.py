@@ -176,6 +176,9 @@ def _read(graph: Graph, operator: Operator, room: int) -> SparseOperator:
             raise ValueError(f"up to here such weights take more than {DENSE_BYTES_IN_ANY_FILE >> 20} MiB")
         stream = _vector(graph, stream_index)
         weights = codec_stream.decode(options.kernel, options.shape, stream)
+        reason = codec_stream.refusal(options.kernel, options.shape, weights)
+        if reason is not None:
+            raise ValueError(f"{options.kernel.name} does not take its weights: {reason}")
         contents = _vector(graph, parameters_index)
         parameters = codec_parameters.from_bytes(contents, options.shape.outputs, options.scales)
     except ValueError as error:

@@ -12,7 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from tflite_sparse.codecs.streams import options as codec_options
 from tflite_sparse.codecs.streams import parameters as codec_parameters
 from tflite_sparse.codecs.streams import stream as codec_stream
-from tflite_sparse.codecs.streams.kernels import Filter, Kernel
+from tflite_sparse.codecs.streams.kernels import LARGEST_SIDE, Filter, Kernel
 from tflite_sparse.codecs.streams.options import Bias, OperatorName, Options
 from tflite_sparse.codecs.streams.parameters import Parameters, Scales
 from tflite_sparse.flatbuffer.graph import Graph, Use, indices, new_tensor, quantisation_of, scales_of, shape_of
@@ -131,6 +131,7 @@ def plan(graph: Graph, operator: Operator, kernel: Kernel, weights: np.ndarray) 
         ValueError: the kernels would compute something else, or what the file loses could not be worked out.
     """
     options, parameters = _options(graph, operator, kernel), parameters_of(graph, operator, weights)
+    codec_options.pack(options)  # strides and dilations may be too large for their fields
     scales, tensor = _scales(graph, operator), graph.tensor(int(operator.inputs[WEIGHTS]))
     if not _same_quantisation(
         tensor.quantization, quantisation(worked_out_scales(graph, operator, options, parameters))
@@ -179,10 +180,12 @@ def _shape_refusal(graph: Graph, operator: Operator, weights: np.ndarray, name: 
     inputs, outputs = indices(operator.inputs), indices(operator.outputs)
     if options is None or len(inputs) not in (2, 3) or len(outputs) != 1 or weights.ndim != _RANKS[name]:
         return f"{name} has other inputs or options than the kernels know"
-    channels = shape_of(graph.tensor(inputs[0]))[-1:]
-    ranks = {len(shape_of(graph.tensor(index))) for index in (inputs[0], outputs[0])}
-    if name == "CONV_2D" and ranks != {4}:
+    shapes = [shape_of(graph.tensor(index)) for index in (inputs[0], outputs[0])]
+    channels = shapes[0][-1:]
+    if name == "CONV_2D" and {len(shape) for shape in shapes} != {4}:
         return "it reads or yields no images"
+    if name == "CONV_2D" and max(side for shape in shapes for side in shape[1:3]) > LARGEST_SIDE:
+        return f"a side of its images is more than {LARGEST_SIDE:,}"
     if name == "CONV_2D" and channels != weights.shape[-1:]:
         return "it is a convolution in groups"
     if name == "FULLY_CONNECTED" and options.weightsFormat != 0:

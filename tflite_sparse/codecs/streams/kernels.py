@@ -25,6 +25,9 @@ MAX_PAIRS = 65535
 MAX_SHARED_WIDTH = 9
 """Columns of a filter, for ``STRIP_SHARED``: distances in bytes fit in 16 bits."""
 
+LARGEST_SIDE = 2**16 - 1
+"""Of images and filters: what the kernels keep in 16 bits."""
+
 PIXELS_AT_ONCE, MOST_PIXELS_AT_ONCE = 4, 16
 """Pixels that ``PIXEL_DELTA8`` computes together: in plain C, and on the CPU with most of them (Helium)."""
 

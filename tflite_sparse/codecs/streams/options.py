@@ -141,6 +141,8 @@ def unpack(content: np.ndarray) -> Options:
     shape = Filter(outputs, height, width, channels, strides, dilations)
     if shape.taps > MAX_TAPS or outputs * shape.taps > MAX_WEIGHTS:
         raise ValueError(f"its filter would have {outputs * shape.taps:,} values, {shape.taps:,} for an output")
+    if flags & _FULLY_CONNECTED and (height, width) != (1, 1):
+        raise ValueError(f"it is a FULLY_CONNECTED with a filter of {height} x {width}")
     operator_version, activation, dense_flags, bias_type, bias, scale = fields[16:22]
     if bias not in set(Bias):
         raise ValueError(f"the place of its bias is {bias}")

@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 
+from tflite_sparse.codecs.streams.kernels import LARGEST_SIDE
 from tflite_sparse.standalone_c.node import Node
 from tflite_sparse.standalone_c.operators.steps import one_to_one
 from tflite_sparse.standalone_c.program import Call, Field, Operand, Step, Struct, Table, Value
 
 _SOURCE = "tfls_data"
 _STRIDED_AXES, _PAD_AXES = 6, 4
-_LARGEST_SIDE = 2**16 - 1
 
 
 def concatenation(node: Node) -> Step:
@@ -112,6 +112,8 @@ def strided_slice(node: Node) -> Step:
     for axis, (size, step) in enumerate(zip(source.shape, _steps(source.shape), strict=True)):
         begin, end, stride = (each[axis] for each in bounds)
         if int(options.shrinkAxisMask) >> axis & 1:
+            if int(options.beginMask) >> axis & 1:  # which the runtime obeys first
+                begin = 0 if stride > 0 else -1
             if not -size <= begin < size:
                 raise node.refused("it picks what is not there")
             taken = range(begin % size, begin % size + 1)
@@ -130,7 +132,7 @@ def strided_slice(node: Node) -> Step:
 def resize_nearest_neighbor(node: Node) -> Step:
     """RESIZE_NEAREST_NEIGHBOR: ``GetNearestNeighbor`` in ``kernels/internal/reference/resize_nearest_neighbor.h``."""
     source, result, options = node.int8_value(0), node.int8_output(), node.options
-    if len(source.shape) != 4 or len(result.shape) != 4 or max(*source.shape[:3], *result.shape[:3]) > _LARGEST_SIDE:
+    if len(source.shape) != 4 or len(result.shape) != 4 or max(*source.shape[:3], *result.shape[:3]) > LARGEST_SIDE:
         raise node.refused("it reads or yields no images")
     if (source.shape[0], source.shape[3]) != (result.shape[0], result.shape[3]):
         raise node.refused("its input and output differ in batch or channels")
@@ -182,8 +184,9 @@ def _nearest(size: int, wanted: int, *, align: bool, centred: bool) -> np.ndarra
     aligned = align and wanted > 1
     scale = np.float32(size - 1 if aligned else size) / np.float32(wanted - 1 if aligned else wanted)
     exact = (np.arange(wanted, dtype=np.float32) + np.float32(0.5 if centred else 0)) * scale
-    rounded = np.floor(exact + np.float32(0.5)) if align else np.floor(exact)
-    return np.asarray(np.clip(rounded, 0, size - 1).astype(np.uint16))
+    if align:
+        exact = exact.astype(np.float64) + 0.5  # in float32, 0.49999997 + 0.5 is 1
+    return np.asarray(np.clip(np.floor(exact), 0, size - 1).astype(np.uint16))
 
 
 def _operand(node: Node, position: int) -> tuple[Operand, tuple[int, ...]]:

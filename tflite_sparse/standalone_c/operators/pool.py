@@ -7,6 +7,7 @@ import math
 
 from ai_edge_litert import schema_py_generated as schema
 
+from tflite_sparse.codecs.streams.kernels import LARGEST_SIDE
 from tflite_sparse.standalone_c.node import Node
 from tflite_sparse.standalone_c.operators import requantise
 from tflite_sparse.standalone_c.operators.steps import one_to_one
@@ -18,7 +19,6 @@ _SIZES = (
     *("batches", "in_h", "in_w", "out_h", "out_w"),
     *("filter_h", "filter_w", "stride_h", "stride_w", "pad_h", "pad_w"),
 )
-_LARGEST_SIDE = 2**16 - 1
 _MOST_AXES = 3
 _LARGEST_SUM = 2**31 // 256
 
@@ -48,8 +48,8 @@ def _pool(node: Node, function: str) -> Step:
     if result.shape != (batches, *(each.count for each in across), channels):
         raise node.refused("its output does not have the size that its window makes")
     numbers = (*source.shape[:3], *result.shape[1:3], *sides, *strides, *(each.pad for each in across))
-    if max(numbers) > _LARGEST_SIDE:
-        raise node.refused(f"a size of its images or window is more than {_LARGEST_SIDE:,}")
+    if max(numbers) > LARGEST_SIDE:
+        raise node.refused(f"a size of its images or window is more than {LARGEST_SIDE:,}")
     low, high = node.clamp(int(options.fusedActivationFunction))
     fields: tuple[tuple[str, Field], ...] = (
         ("channels", channels),

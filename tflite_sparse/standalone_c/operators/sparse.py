@@ -1,7 +1,8 @@
 """FULLY_CONNECTED and CONV_2D with sparse weights: the kernels of ``tflite_sparse_kernels.c``, opened ahead.
 
-The fields of ``TflsOperator`` are those that ``tfls_open`` works out and checks; the stream was decoded and checked
-when the model was read, and :func:`_check_parameters` does the rest, so nothing is left for the microcontroller.
+The fields of ``TflsOperator`` are those that ``tfls_open`` works out and checks. Nothing is left for the
+microcontroller to check: the stream was decoded when the model was read, and weights that its kernel does not take were
+refused; :func:`_check_parameters` and :func:`step` do the rest.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from tflite_sparse.codecs.streams import work
-from tflite_sparse.codecs.streams.kernels import PAIR_KERNELS, SUM_LIMIT
+from tflite_sparse.codecs.streams.kernels import LARGEST_SIDE, PAIR_KERNELS, SUM_LIMIT
 from tflite_sparse.codecs.streams.stream import absolute_sums
 from tflite_sparse.rewrites.sparse_operator import SparseOperator
 from tflite_sparse.standalone_c.node import Node
@@ -57,6 +58,8 @@ def step(node: Node, found: SparseOperator) -> Step:
         sizes_in, sizes_out = source.shape[:3], result.shape[:3]
         sides = zip(sizes_in[1:], (shape.height, shape.width), shape.strides, shape.dilations, strict=True)
         across = [windows(*side, valid=options.valid) for side in sides]
+        if max(*sizes_in[1:], *sizes_out[1:]) > LARGEST_SIDE:
+            raise node.refused(f"a side of its images is more than {LARGEST_SIDE:,}")
     expected = (sizes_in[0], *(each.count for each in across))
     if (
         source.count != np.prod(sizes_in) * shape.channels

@@ -19,6 +19,9 @@ from tflite_sparse.standalone_c.operators.steps import one_to_one
 from tflite_sparse.standalone_c.program import Step, Table, Value
 
 _LOW, _HIGH = -128, 127
+_MOST_LEFT, _LEAST_LEFT_16 = 23, -15
+"""Shifts of differences of int8, which fit in int32 then; and of int16."""
+
 _INPUTS = np.arange(_LOW, _HIGH + 1, dtype=np.int64)
 _Function: TypeAlias = Callable[[Node, Value, Value], np.ndarray]
 
@@ -38,6 +41,8 @@ def _step(function: _Function) -> Callable[[Node], Step]:
 def _requantised(node: Node, source: Value, result: Value, factor: float) -> np.ndarray:
     """The inputs in steps of the output, its zero point added."""
     multiplier, shift = requantise.pair(node, factor)
+    if shift > _MOST_LEFT:
+        raise node.refused("its scales differ too much")
     return np.asarray(result.zero_point + fixed_point.multiplied(_INPUTS - source.zero_point, multiplier, shift))
 
 
@@ -102,6 +107,8 @@ def _hard_swish(node: Node, source: Value, result: Value) -> np.ndarray:
     reluish = fixed_point.to_int16(fine / (3 / 32768))
     if output.shift > 0:
         raise node.refused("its output has a much finer scale than its input")
+    if output.shift < _LEAST_LEFT_16:
+        raise node.refused("its output has a much coarser scale than its input")
     values = (_INPUTS - source.zero_point) << 7
     before_shift = fixed_point.doubling_high_product_16(values, output.multiplier)
     slopes = values

@@ -15,6 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse.codecs import dense_weights
 from tflite_sparse.codecs.dense_weights import is_wide
+from tflite_sparse.codecs.streams.kernels import LARGEST_SIDE
 from tflite_sparse.codecs.streams.parameters import Parameters
 from tflite_sparse.standalone_c import depthwise
 from tflite_sparse.standalone_c.node import Node
@@ -23,7 +24,6 @@ from tflite_sparse.standalone_c.operators.windows import Window, windows
 from tflite_sparse.standalone_c.program import Call, Field, Operand, Step, Struct, Table, Value
 
 _INPUT, _WEIGHTS, _BIAS = 0, 1, 2
-_LARGEST_SIDE = 2**16 - 1
 _MANY_PIXELS = 16
 """``TFLS_MANY_PIXELS``"""
 PAIRED = "TFLS_PAIRED"
@@ -231,8 +231,8 @@ def _images(node: Node, source: Value, result: Value) -> tuple[tuple[str, Field]
     if len(source.shape) != 4 or len(result.shape) != 4:
         raise node.refused("it reads or yields no images")
     numbers = (*source.shape[:3], *result.shape[1:3])
-    if max(numbers) > _LARGEST_SIDE:
-        raise node.refused(f"a side of its images is more than {_LARGEST_SIDE:,}")
+    if max(numbers) > LARGEST_SIDE:
+        raise node.refused(f"a side of its images is more than {LARGEST_SIDE:,}")
     return tuple(zip(("batches", "in_h", "in_w", "out_h", "out_w"), numbers, strict=True))
 
 
@@ -244,8 +244,8 @@ def _windows(
     across: list[Window],
 ) -> tuple[tuple[str, Field], ...]:
     pads = [each.pad for each in across]
-    if max(*sides, *strides, *(dilations or ()), *pads) > _LARGEST_SIDE:
-        raise node.refused(f"a size of its filter is more than {_LARGEST_SIDE:,}")
+    if max(*sides, *strides, *(dilations or ()), *pads) > LARGEST_SIDE:
+        raise node.refused(f"a size of its filter is more than {LARGEST_SIDE:,}")
     dilated = () if dilations is None else zip(("dilation_h", "dilation_w"), dilations, strict=True)
     return (
         *zip(("filter_h", "filter_w"), sides, strict=True),
