@@ -266,7 +266,7 @@ def generated(model, cpu, *, sparse=False):
     return files.generate(parsed, Naming("model", "tests", "model.tflite"), cpu)
 
 
-def run(cpu, operators, made_for=None, *, sparse=False, value=None):
+def run(cpu, operators, made_for=None, *, sparse=False, value=None, optimised="-O2"):
     """(what the emulated CPU computes and counts, what TensorFlow Lite Micro computes); ``value``: of all inputs."""
     model = side_by_side(operators)
     rng = np.random.default_rng(0)
@@ -280,7 +280,7 @@ def run(cpu, operators, made_for=None, *, sparse=False, value=None):
         for numbers in (sources.program.inputs, sources.program.outputs)
     ]
     steps = len(sources.program.steps)
-    counted = cortex_m_model.run(cpu, sources.files, "model", tuple(ports), steps, [inputs])
+    counted = cortex_m_model.run(cpu, sources.files, "model", tuple(ports), steps, [inputs], optimised)
     return counted, by_micro(model, inputs)
 
 
@@ -310,6 +310,19 @@ OTHER_LAYOUTS = [("cortex-m4", "generic"), ("cortex-m55", "cortex-m4")]
 def test_outputs_are_those_of_tensorflow_lite_micro(cpu, made_for):
     counted, expected = run(cpu, OPERATORS, made_for)
     assert not different(OPERATORS, counted, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("cpu", "optimised"), [("cortex-m4", "-Og"), ("cortex-m4", "-O1"), ("cortex-m55", "-Og"), ("cortex-m0", "-Os")]
+)
+def test_whatever_the_compiler_optimises(cpu, optimised):
+    """As debug builds and small ones are compiled; where functions of assembly come to lie then differs."""
+    for operators, sparse in ((OPERATORS, False), (SPARSE, True)):
+        if sparse and cpu == "cortex-m55":
+            continue  # dense operators are quicker there
+        counted, expected = run(cpu, operators, sparse=sparse, optimised=optimised)
+        assert not different(operators, counted, expected)
 
 
 @pytest.mark.slow

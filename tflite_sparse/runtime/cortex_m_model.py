@@ -13,7 +13,7 @@ from tflite_sparse.runtime import cortex_m, stack_usage
 from tflite_sparse.runtime.cortex_m import COMPILER, CPUS, SOURCES
 from tflite_sparse.runtime.host_c import PortBytes, Ports, write
 
-_OPTIMISED = ("-O2", "-ffunction-sections", "-fdata-sections")
+_OPTIMISED, _SECTIONS = "-O2", ("-ffunction-sections", "-fdata-sections")
 _COUNT_BYTES = 4
 
 
@@ -58,7 +58,9 @@ def footprint(cpu: str, files: Mapping[str, bytes], prefix: str, constant_bytes:
         app += f"  return x + {prefix}_run() + *(const char*){prefix}_output(0);\n}}\n"
         (folder / _APP).write_text(app, encoding="utf-8")
         c_files = [*(name for name in files if name.endswith(".c")), _APP]
-        cortex_m.call([COMPILER, *cortex_m.flags(target), *_OPTIMISED, stack_usage.FLAG, "-c", *c_files], folder)
+        cortex_m.call(
+            [COMPILER, *cortex_m.flags(target), _OPTIMISED, *_SECTIONS, stack_usage.FLAG, "-c", *c_files], folder
+        )
         objects = [each.replace(".c", ".o") for each in c_files]
         linked = ["-nostartfiles", "-Wl,--gc-sections", "-Wl,-e,app", "-o", "model.elf"]
         cortex_m.call([COMPILER, *cortex_m.flags(target), *objects, *linked], folder)
@@ -76,6 +78,7 @@ def run(
     ports: Ports,
     steps: int,
     samples: Sequence[Sequence[np.ndarray]],
+    optimised: str = _OPTIMISED,
 ) -> Counted:
     """Run a model in the emulator and count the instructions of its steps for the last sample.
 
@@ -86,6 +89,7 @@ def run(
         ports: its inputs and outputs.
         steps: their number.
         samples: each has one array per input, of its shape and dtype.
+        optimised: the compiler's flag that says how.
 
     Raises:
         ExecutionError: compiler or emulator are not installed, or failed; or the model does not fit on the board.
@@ -100,7 +104,7 @@ def run(
         macro = prefix.upper()
         cortex_m.call(
             [
-                *(COMPILER, *cortex_m.flags(target), *_OPTIMISED, "-nostartfiles", "-Wl,--gc-sections"),
+                *(COMPILER, *cortex_m.flags(target), optimised, *_SECTIONS, "-nostartfiles", "-Wl,--gc-sections"),
                 *target.tick_flags,
                 *(f'-DMODEL_HEADER="{prefix}.h"', f"-DMODEL_PREFIX={prefix}", f"-DMODEL_MACRO={macro}"),
                 *(f"-DINPUT_BYTES={_listed(inputs)}", f"-DOUTPUT_BYTES={_listed(outputs)}"),

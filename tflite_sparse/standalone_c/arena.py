@@ -236,45 +236,65 @@ def _place(blocks: Mapping[int, _Block], beside: _Beside, numbers: Sequence[int]
     """An offset for each block: in this order, each as low as no other that is alive with it lies."""
     offsets: dict[int, int] = {}
     for number in numbers:
-        nbytes = blocks[number].nbytes
-        placed = [
-            _Neighbour(offsets[other], blocks[other].nbytes, relation)
-            for other, relation in beside[number].items()
-            if other in offsets
-        ]
-        offsets[number] = next(at for at in _candidates(placed) if all(each.leaves(at, nbytes) for each in placed))
+        apart, related = [], []
+        for other, relation in beside[number].items():
+            if other not in offsets:
+                continue
+            if relation.overlap is None:
+                apart.append((offsets[other], offsets[other] + blocks[other].nbytes))
+            else:
+                related.append(_Neighbour(offsets[other], blocks[other].nbytes, relation.overlap, relation.is_input))
+        offsets[number] = _lowest(blocks[number].nbytes, apart, related)
     return offsets
+
+
+def _lowest(nbytes: int, apart: Sequence[tuple[int, int]], related: Sequence[_Neighbour]) -> int:
+    """The lowest offset that meets none of the spans, and that the blocks that may overlap leave."""
+    for first, last in _gaps(nbytes, apart):
+        starts = [first, *(each.end for each in related if each.end > first)]
+        starts += [each.offset_from(start) for start in starts for each in related]
+        fitting = (at for at in starts if at <= last and all(each.leaves(at, nbytes) for each in related))
+        found = min(fitting, default=None)
+        if found is not None:
+            return found
+    raise AssertionError("behind all blocks there is room")
+
+
+def _gaps(nbytes: int, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, float]]:
+    """The first and the last offset of so many bytes in each gap between the spans, from below."""
+    at = 0
+    for start, end in sorted(spans):
+        if at + nbytes <= start:
+            yield at, start - nbytes
+        at = max(at, end)
+    yield at, math.inf
 
 
 @dataclass(frozen=True, slots=True)
 class _Neighbour:
-    """A block that lies somewhere, as another sees it."""
+    """A block that lies somewhere, and that another one may overlap; ``is_input``: it is the input of that."""
 
     start: int
     nbytes: int
-    relation: _Relation
+    overlap: Overlap
+    is_input: bool
+
+    @property
+    def end(self) -> int:
+        """Behind its last byte."""
+        return self.start + self.nbytes
 
     def leaves(self, at: int, nbytes: int) -> bool:
         """Whether the other one may lie there."""
-        if not _meet(self.start, self.nbytes, at, nbytes):
-            return True
-        found = self.relation.overlap
-        lead = self.start - at if self.relation.is_input else at - self.start
-        return found is not None and lead >= found.lead and lead % found.unit == 0
+        lead = self.start - at if self.is_input else at - self.start
+        may_overlap = lead >= self.overlap.lead and lead % self.overlap.unit == 0
+        return may_overlap or not _meet(self.start, self.nbytes, at, nbytes)
 
-    def lowest(self, at: int) -> Iterator[int]:
-        """The lowest offset from this one on at which the other one may overlap, as far as the unit goes."""
-        found = self.relation.overlap
-        if found is not None:
-            step = math.lcm(ALIGNMENT, found.unit)
-            least = at if self.relation.is_input else max(at, self.start + found.lead)
-            yield least + (self.start - least) % step
-
-
-def _candidates(placed: Sequence[_Neighbour]) -> list[int]:
-    """Offsets that may be the lowest, sorted; behind all other blocks is one of them."""
-    ends = [0, *(each.start + each.nbytes for each in placed)]
-    return sorted({*ends, *(at for end in ends for each in placed for at in each.lowest(end))})
+    def offset_from(self, at: int) -> int:
+        """The lowest offset from this one on at which the other one may overlap, as far as lead and unit go."""
+        step = math.lcm(ALIGNMENT, self.overlap.unit)
+        least = at if self.is_input else max(at, self.start + self.overlap.lead)
+        return least + (self.start - least) % step
 
 
 def _meet(start: int, nbytes: int, other: int, other_nbytes: int) -> bool:

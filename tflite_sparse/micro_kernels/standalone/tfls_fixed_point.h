@@ -13,11 +13,11 @@
     defined(__GNUC__) && !defined(TFLS_PORTABLE)
 #define TFLS_DSP 1
 /* A function of assembly alone. The compiler must take nothing for granted of it, not even that it leaves its argument
- * unread. */
+ * unread; and it must lie at a multiple of 4 bytes, which ADR counts from, whatever the compiler optimises. */
 #if defined(__clang__)
-#define TFLS_NAKED __attribute__((naked, noinline, unused))
+#define TFLS_NAKED __attribute__((naked, noinline, unused, aligned(4)))
 #else
-#define TFLS_NAKED __attribute__((naked, noipa, unused))
+#define TFLS_NAKED __attribute__((naked, noipa, unused, aligned(4)))
 #endif
 #define TFLS_UNNAMED __attribute__((unused)) /* an argument that only assembly reads */
 #endif
