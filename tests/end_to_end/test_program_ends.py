@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from helpers import tiny_models, tools
+
 _AS_PROGRAM = """
 import atexit, sys, types
 sys.modules["tensorflow"] = types.ModuleType("tensorflow")  # only then is there anything to hurry for
@@ -40,6 +42,50 @@ def test_status_output_and_clean_up_are_as_always(arguments, status):
     assert ended.returncode == status
     assert ended.stdout.endswith("cleaned\n")
     assert "destroyed" not in ended.stderr
+
+
+_SIGNALLED = """
+import atexit, os, signal, sys
+from tflite_sparse_cli.main import cli
+number = getattr(signal, sys.argv.pop(1))
+original = cli.get_command
+def get_command(context, name):
+    command = original(context, name)
+    if sys.argv[1] == "inspect":
+        try:
+            os.kill(os.getpid(), number)
+        except BaseException as error:
+            raise ImportError("initialization failed") from error
+    atexit.register(lambda: print("cleaned"))
+    atexit.register(os.kill, os.getpid(), number)
+    return command
+cli.get_command = get_command
+cli()
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize("command", ["decode", "inspect"])
+def test_a_signal_that_an_exception_does_not_carry(number, status, command):
+    """In an exit handler it would be printed and lost; an extension that is being imported makes another one of it."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _SIGNALLED, number, command, "--help"],
+        capture_output=True,
+        text=True,
+        preexec_fn=tools.heed_sigint,
+    )
+    assert (ended.returncode, ended.stderr) == (status, "")
+    assert command == "inspect" or ended.stdout.endswith("cleaned\n")
+
+
+def test_a_reader_that_closes_the_output_is_told_nothing(tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(tiny_models.to_bytes(tiny_models.fully_connected()))
+    command = [sys.executable, "-m", "tflite_sparse_cli.main", "inspect", path, "--json"]
+    program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    program.stdout.close()
+    assert "error" not in program.communicate()[1]
+    assert program.returncode == 1
 
 
 def test_output_that_cannot_be_written_is_an_error():

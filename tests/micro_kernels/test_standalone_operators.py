@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from helpers import micro_process
 from helpers.int8_models import Activation, Constant, Operator, one_operator, side_by_side
 from helpers.standalone_operators import by_c, by_micro
+from tflite_sparse.errors import OperatorRefusedError
 
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 ACTIVATIONS = st.sampled_from(
@@ -304,6 +305,23 @@ def test_tables(name, x, y, alpha):
     check(one_operator(name, [x], [y], **options), [EVERY], in_place=True)
 
 
+@needs_gcc
+@micro_process.needed
+@pytest.mark.parametrize(
+    ("name", "ratio", "fits"),
+    [("RELU", 22.9, True), ("RELU", 23, False), ("HARD_SWISH", -8.1, True), ("HARD_SWISH", -9.1, False)],
+)
+def test_tables_within_the_integers_of_the_reference(name, ratio, fits):
+    x = Activation(shape=EVERY.shape, scale=float(np.float32(0.01 * 2.0**ratio)), zero_point=3)
+    y = Activation(shape=EVERY.shape, scale=0.01, zero_point=-5)
+    model = one_operator(name, [x], [y])
+    if fits:
+        check(model, [EVERY])
+    else:
+        with pytest.raises(OperatorRefusedError, match="scale"):
+            by_c(model, [EVERY])
+
+
 def edge(seed, weight=1.0):
     """Scales (in, out), float32, of which some input is rounded to another value if the multiplier is a float32."""
     rng = np.random.default_rng(seed)
@@ -434,6 +452,26 @@ def test_strided_slice(shape, data):
     bounds = [Constant(values=np.array(each, np.int32)) for each in (begin, end, strides)]
     model = one_operator("STRIDED_SLICE", [x, *bounds], [y], version=2)
     check(model, [int8(np.random.default_rng(data.draw(SEEDS)), x.shape)])
+
+
+@needs_gcc
+@micro_process.needed
+def test_a_mask_of_beginnings_counts_for_an_axis_that_goes():
+    x = Activation(shape=(5, 4), scale=0.1, zero_point=3)
+    y = Activation(shape=(4,), scale=0.1, zero_point=3)
+    bounds = [Constant(values=np.array(each, np.int32)) for each in ([2, 0], [3, 4], [1, 1])]
+    model = one_operator("STRIDED_SLICE", [x, *bounds], [y], beginMask=1, shrinkAxisMask=1)
+    check(model, [int8(np.random.default_rng(0), x.shape)])
+
+
+@needs_gcc
+@micro_process.needed
+def test_places_just_below_a_half_are_rounded_down():
+    """The 42nd of 83 places between two values: 0.49999997 in float32."""
+    x, y = (Activation(shape=(1, side, 1, 1), scale=0.1, zero_point=3) for side in (2, 83))
+    inputs = [x, Constant(values=np.array([83, 1], np.int32))]
+    model = one_operator("RESIZE_NEAREST_NEIGHBOR", inputs, [y], version=3, alignCorners=True)
+    check(model, [int8(np.random.default_rng(0), x.shape)])
 
 
 @needs_gcc

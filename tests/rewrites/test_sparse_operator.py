@@ -303,6 +303,10 @@ def test_the_overhead_is_what_the_file_grows_by_beside_the_weights():
             "it is a convolution in groups",
         ),
         (
+            lambda graph: setattr(graph.tensor(0), "shape", np.array([1, 1, 65_536, 8])),
+            "a side of its images is more than 65,535",
+        ),
+        (
             lambda graph: setattr(graph.tensor(1), "shapeSignature", np.array([16, 3, 3, 8])),
             "it has a signature of its shape, which a stream of weights has no place for",
         ),
@@ -312,6 +316,13 @@ def test_what_kernels_do_not_take_is_refused(spoil, words):
     graph, index, uses = only(parsed(conv()))
     spoil(graph)
     assert sparse_plan.refusal(graph, index, uses) == words
+
+
+def test_a_stride_that_options_do_not_hold_is_refused():
+    graph, index, uses = only(parsed(conv()))
+    graph.operators[0].builtinOptions.strideH = 65_536
+    assert sparse_plan.refusal(graph, index, uses) is None
+    assert "do not fit" in sparse_plan.parameters_refusal(graph, uses, graph.constant(index))
 
 
 def test_other_readers_are_refused():
@@ -351,6 +362,7 @@ DAMAGES = {
     "version": (overwrite(0, 9), "version 9"),
     "zero point": (overwrite(24, 7), "zero point"),
     "kernel": (overwrite(1, 99), "number 99"),
+    "matrix": (overwrite(2, 4), "FULLY_CONNECTED with a filter of 3 x 3"),
 }
 
 
@@ -360,6 +372,23 @@ def test_a_damaged_operator_is_an_error_that_names_the_tensor(name):
     with pytest.raises(FlatbufferError, match=words) as told:
         undone(damaged(spoil))
     assert "weight" in str(told.value)
+
+
+@micro_process.needed
+@needs_compilers
+def test_a_kernel_that_does_not_take_the_filter_is_damage(tmp_path):
+    """Generated C checks nothing any more."""
+    model = applied(parsed(conv()), Kernel.STRIP_DELTA8)
+    (graph,) = graphs(model)
+    overwrite(16, 2)(graph, graph.operators[0])
+    overwrite(18, 2)(graph, graph.operators[0])
+    graph.tensor(int(graph.operators[0].outputs[0])).shape = np.array([1, 5, 6, 16], np.int32)
+    with pytest.raises(FlatbufferError, match="STRIP_DELTA8 does not take its weights: it takes strides"):
+        sparse_operator.operators(graph)
+    path = tmp_path / "damaged.tflite"
+    path.write_bytes(serde.serialize(model))
+    with pytest.raises(ExecutionError, match="TFLITE_SPARSE"):
+        micro.run_separately(path, [[np.zeros((1, 9, 12, 8), np.int8)]])
 
 
 def test_an_operator_without_options_is_damaged():

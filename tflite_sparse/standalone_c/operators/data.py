@@ -113,8 +113,8 @@ def strided_slice(node: Node) -> Step:
         begin, end, stride = (each[axis] for each in bounds)
         if int(options.shrinkAxisMask) >> axis & 1:
             if int(options.beginMask) >> axis & 1:  # which the runtime obeys first
-                begin = 0 if stride > 0 else -1
-            if not -size <= begin < size:
+                begin = 0
+            if stride != 1 or not -size <= begin < size:
                 raise node.refused("it picks what is not there")
             taken = range(begin % size, begin % size + 1)
         else:
