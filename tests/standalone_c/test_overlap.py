@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tflite_sparse.codecs.streams.kernels import Kernel
 from tflite_sparse.standalone_c import arena, core, lines, overlap
+from tflite_sparse.standalone_c.depthwise import are_columns_quicker as quicker_by_columns
 from tflite_sparse.standalone_c.program import Call, Operand, Program, Step, Struct, Value
 
 
@@ -44,6 +45,7 @@ LEADS = [
     # the last eight of 125 pixels begin with the 117th: three pixels are written before they are read
     (run(Kernel.PAIR_DELTA8, (25, 5), (64, 64)), 3 * 64, 1),
     (run(Kernel.PAIR_DELTA8, (4, 4), (64, 64)), 0, 1),
+    (run(Kernel.PAIR_DELTA8, (3, 3), (64, 64)), 7 * 64, 1),
     (run(Kernel.PAIR_DELTA8, (4, 4), (8, 16)), 8 * 8, 1),
     (run(Kernel.PAIR_DELTA8, (4, 4), (16, 8)), -8 * 8, 1),
     (run(Kernel.PAIR_DELTA8, (1, 5), (16, 16)), -5 * 16, 1),  # all is read before anything is written
@@ -177,6 +179,17 @@ def test_a_layout_may_be_wrong_with_helium():
     assert arena.plan(made).nbytes > arena.plan(made, fits_helium=False).nbytes
 
 
+def test_what_saves_nothing_stays_apart():
+    large = dataclasses.replace(run(Kernel.STRIP_DELTA8, (8, 8), (8, 8)), scratch_bytes=5000)
+    plan = arena.plan(program(large, run(Kernel.PAIR_DELTA8, (8, 8), (8, 8), place=1)))
+    assert (plan.nbytes, plan.overlapping) == (512 + 512 + 5008, ())
+
+
+def test_a_long_program_takes_no_time(monkeypatch):
+    monkeypatch.setattr(arena, "_MOST_STEPS", 1)
+    assert arena.plan(program(*blocks((25, 5), 64))).overlapping == ()
+
+
 def by_columns(made):
     numbers = (dict(step.calls[0].struct.fields).get("by_columns") for step in made.steps)
     return [number for number in numbers if number is not None]
@@ -187,6 +200,33 @@ def test_rows_where_they_save_memory():
     chosen = lines.chosen(made, core.of("cortex-m4"))
     assert by_columns(chosen) == [0, 0, 0]
     assert arena.plan(chosen).nbytes < 0.7 * arena.plan(made).nbytes
+
+
+def test_columns_where_rows_save_little():
+    wider = depthwise((25, 5), 64, by_columns=1)
+    made = program(wider, dataclasses.replace(run(Kernel.STRIP_DELTA8, (25, 5), (64, 60), place=1), scratch_bytes=80))
+    rows = program(depthwise((25, 5), 64), made.steps[1])
+    assert arena.plan(rows).nbytes < arena.plan(made).nbytes
+    assert by_columns(lines.chosen(made, core.of("cortex-m4"))) == [1]
+
+
+def test_rows_only_for_the_layers_that_need_them():
+    small = depthwise((10, 3), 8, by_columns=1, place=4)
+    made = program(
+        *blocks((25, 5), 64, count=1, by_columns=1),
+        *[
+            step("tfls_mean", (10, 3), (64, 8), place=2),
+            step("tfls_mean", (10, 3), (8, 8), place=3),
+            small,
+        ],
+    )
+    assert by_columns(lines.chosen(made, core.of("cortex-m4"))) == [0, 1]
+
+
+@pytest.mark.parametrize(("image", "stride", "quicker"), [((9, 5), 1, True), ((9, 2), 1, False), ((5, 5), 1, False)])
+def test_when_columns_are_quicker(image, stride, quicker):
+    sizes = {"out_h": image[0], "out_w": image[1], "in_w": image[1], "stride_h": stride}
+    assert quicker_by_columns(sizes) is quicker
 
 
 def test_columns_where_rows_save_nothing():

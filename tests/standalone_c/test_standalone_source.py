@@ -1,4 +1,4 @@
-"""Test that C does not compile with headers that were written for another model in the same folder."""
+"""What generated C says of itself, and where it does not compile: headers of another model, a CPU of another kind."""
 
 import re
 import subprocess
@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from helpers import generated_c, tiny_models
+from helpers.int8_nets import Net
 from tflite_sparse.runtime import host_c
 
 HEADERS = {"TFLITE_SPARSE_KERNELS": "tflite_sparse_kernels.h", "TFLS_LAYOUTS": "tfls_operators.h"}
@@ -29,3 +30,12 @@ def test_headers_that_leave_out_its_kernels(macro, tmp_path):
     assert f"these headers were written for another model: define {macro}=" in found.stderr
     everything = [*command, f"-D{macro}=0xFFFFFFFFu"]
     assert not subprocess.run(everything, cwd=tmp_path).returncode
+
+
+@pytest.mark.parametrize(("cpu", "is_told"), [("cortex-m4", True), ("cortex-m55", False)])
+def test_outputs_upon_inputs_are_told_and_do_not_compile_where_they_would_be_wrong(cpu, is_told):
+    """A depthwise layer of a wide image computes strips with Helium, which leave no input that is not read any more."""
+    model = Net((12, 20, 16)).depthwise().finished()
+    text = generated_c.generated(model, cpu).files["model.c"].decode()
+    assert ("lies upon what of its input is not read any more" in text) is is_told
+    assert ('#error "MODEL_ARENA_BYTES is for CPUs without Helium' in text) is is_told
