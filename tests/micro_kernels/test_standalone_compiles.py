@@ -87,6 +87,22 @@ def test_assembly_is_for_cpus_that_take_it(flags, takes_assembly, tmp_path):
     assert (re.search(r"\tsmlad\t", code) is not None) == takes_assembly
 
 
+@pytest.mark.skipif(not cortex_m.has_compiler(), reason="arm-none-eabi-gcc is not installed")
+@pytest.mark.skipif(shutil.which("clang") is None, reason="clang is not installed")
+@pytest.mark.parametrize("cpu", ["cortex-m0", *WITH_ASSEMBLY])
+def test_files_compile_with_clang(cpu, tmp_path):
+    """Compilers that come with boards are made of it; it has no C library for them."""
+    strict = [flag for flag in STRICT if flag != "-Wpedantic"]  # of strings beyond 4,095 characters, as assembly is
+    root = call(COMPILER, "-print-sysroot", folder=tmp_path).strip() or "/usr/lib/arm-none-eabi"
+    flags = ["--target=arm-none-eabi", "-mthumb", f"-mcpu={cpu}", *(cortex_m.CPUS[cpu].flags or ["-mfloat-abi=soft"])]
+    kernels = [*sorted(SOURCES.glob("*.c")), SOURCES.parent / "tflite_sparse_kernels.c"]
+    for language in (C, CPP):
+        sources = kernels if language is C else kernels[:-1]
+        call(
+            "clang", *flags, *language, *strict, INCLUDE, "-isystem", f"{root}/include", "-c", *sources, folder=tmp_path
+        )
+
+
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 @pytest.mark.parametrize("compiler", [("gcc", *C), ("g++", *CPP)], ids=["C", "C++"])
 def test_files_compile_on_this_machine(compiler, tmp_path):

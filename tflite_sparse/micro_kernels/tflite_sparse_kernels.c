@@ -15,7 +15,7 @@
 #define TFLS_DSP 1
 #endif
 #if (defined(__GNUC__) || defined(__clang__))
-#define TFLS_INLINE static inline __attribute__((always_inline))
+#define TFLS_INLINE static inline __attribute__((always_inline, unused)) /* as below */
 #define TFLS_OUTLINE static __attribute__((noinline))
 #define TFLS_HELPER static __attribute__((unused)) /* by kernels that are not compiled */
 #define TFLS_LIKELY(condition) __builtin_expect(condition, 1)

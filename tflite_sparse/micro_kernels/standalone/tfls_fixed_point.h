@@ -12,6 +12,11 @@
 #if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && defined(__thumb2__) && defined(__ARM_FEATURE_UNALIGNED) && \
     defined(__GNUC__) && !defined(TFLS_PORTABLE)
 #define TFLS_DSP 1
+#endif
+#if defined(__ARM_FEATURE_MVE) && !defined(TFLS_PORTABLE)
+#define TFLS_MVE 1
+#endif
+#if defined(__GNUC__) && (defined(TFLS_DSP) || defined(TFLS_MVE))
 /* A function of assembly alone. The compiler must take nothing for granted of it, not even that it leaves its argument
  * unread; and it must lie at a multiple of 4 bytes, which ADR counts from, whatever the compiler optimises. */
 #if defined(__clang__)
@@ -20,9 +25,6 @@
 #define TFLS_NAKED __attribute__((naked, noipa, unused, aligned(4)))
 #endif
 #define TFLS_UNNAMED __attribute__((unused)) /* an argument that only assembly reads */
-#endif
-#if defined(__ARM_FEATURE_MVE) && !defined(TFLS_PORTABLE)
-#define TFLS_MVE 1
 #endif
 #if defined(__GNUC__)
 #define TFLS_INLINE static inline __attribute__((always_inline, unused))
