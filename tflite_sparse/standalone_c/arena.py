@@ -53,8 +53,9 @@ class _Block:
         return self.first <= other.last and other.first <= self.last
 
 
-_MOST_PROMOTED = 8
-"""Layouts that are tried beside each order's, where values may overlap."""
+_MOST_PROMOTED, _MOST_BESIDE = 8, 20_000
+"""Layouts that are tried beside each order's, where values may overlap; and the neighbours of all blocks in time beyond
+which none is tried: no network has so many."""
 
 _Order = Callable[[_Block], tuple[int, ...]]
 _ORDERS: tuple[_Order, ...] = (
@@ -102,10 +103,11 @@ def _layouts(program: Program, owners: Sequence[int], overlaps: Mapping[int, Ove
     }
     blocks = dict(sorted(values.items())) | scratch
     beside = _beside(blocks, pairs)
+    is_small = sum(map(len, beside.values())) <= _MOST_BESIDE
     for order in _ORDERS:
         numbers = sorted(blocks, key=lambda each: order(blocks[each]))
         offsets = _place(blocks, beside, numbers)
-        if pairs:
+        if pairs and is_small:
             offsets = _promoted(blocks, beside, numbers, offsets)
         yield _arena(program, owners, blocks, pairs, offsets)
 
@@ -149,12 +151,12 @@ def _arena(
 def _pairs(
     program: Program, owners: Sequence[int], blocks: Mapping[int, _Block], overlaps: Mapping[int, Overlap]
 ) -> Iterator[tuple[tuple[int, int], tuple[int, Overlap]]]:
-    """Where the input dies in the step that yields the output, whose memory holds nothing else yet."""
+    """Where the input dies in the step that yields the output."""
     kept = {owners[value] for value in program.outputs}
     for place, found in overlaps.items():
         (source,), (result,) = program.steps[place].inputs, program.steps[place].outputs
         upper, lower = owners[result], owners[source]
-        if blocks[lower].last == place == blocks[upper].first and lower != upper and lower not in kept:
+        if blocks[lower].last == place and lower != upper and lower not in kept:
             yield (upper, lower), (place, found)
 
 
