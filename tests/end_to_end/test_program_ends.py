@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -64,18 +66,24 @@ cli()
 """
 
 
+def _signalled(number: str, command: str, prepare: Callable[[], object]) -> subprocess.CompletedProcess[str]:
+    arguments = [sys.executable, "-c", _SIGNALLED, number, command, "--help"]
+    return subprocess.run(arguments, capture_output=True, text=True, preexec_fn=prepare)
+
+
 @pytest.mark.parametrize(("number", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
 @pytest.mark.parametrize("command", ["decode", "inspect"])
 def test_a_signal_that_an_exception_does_not_carry(number, status, command):
     """In an exit handler it would be printed and lost; an extension that is being imported makes another one of it."""
-    ended = subprocess.run(
-        [sys.executable, "-c", _SIGNALLED, number, command, "--help"],
-        capture_output=True,
-        text=True,
-        preexec_fn=tools.heed_sigint,
-    )
+    ended = _signalled(number, command, tools.heed_sigint)
     assert (ended.returncode, ended.stderr) == (status, "")
     assert command == "inspect" or ended.stdout.endswith("cleaned\n")
+
+
+def test_an_ignored_signal_stays_ignored():
+    """As of a program in the background of a script, or under nohup."""
+    ended = _signalled("SIGINT", "decode", lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_a_reader_that_closes_the_output_is_told_nothing(tmp_path):
