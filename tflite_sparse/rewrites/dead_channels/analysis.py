@@ -155,6 +155,15 @@ class Analysis:
         """Note that each channel of ``one`` goes only together with that of ``two``."""
         self.ties.append((one, two))
 
+    def same(self, source: int, result: int) -> bool:
+        """Tie the channels of two activations one to one; return whether both have the same number of them."""
+        if source not in self.channels or result not in self.channels:
+            return False
+        if self.channels.sizes[source] != self.channels.sizes[result]:
+            return False
+        self.tie(self.channels.of_tensor(source), self.channels.of_tensor(result))
+        return True
+
     def labels(self) -> np.ndarray:
         """Return the group of each channel: those that can only go together have one label."""
         return components(self.channels.total, self.ties)

@@ -78,7 +78,7 @@ class Constants:
             axis: of the output channels in the kernel.
             source: numbers of the activation that the kernel multiplies.
         """
-        found = self._constant(operator, position)
+        found = self.operand(operator, position)
         if found is None:
             return None
         constant, values = found
@@ -86,18 +86,21 @@ class Constants:
             return None
         outputs, bias, bias_values = values.shape[axis], None, np.zeros(values.shape[axis])
         if bias_position < len(operator.inputs) and int(operator.inputs[bias_position]) >= 0:
-            read = self._constant(operator, bias_position)
+            read = self.operand(operator, bias_position)
             if read is None or read[1].shape != (outputs,) or not _is_bias(read[1], source):
                 return None
             bias, bias_values = read
         return Kernel(operator, constant, values, axis, bias, bias_values)
 
     def operand(self, operator: Operator, position: int) -> tuple[Constant, np.ndarray] | None:
-        """Return a constant that an operator reads directly, with its values; None if it is none."""
-        found = self._constant(operator, position)
-        return None if found is None or found[0].rebuilt is not None else found
+        """Return a constant that an operator reads, with its values; None if it is none.
 
-    def _constant(self, operator: Operator, position: int) -> tuple[Constant, np.ndarray] | None:
+        The constant may lie behind a DEQUANTIZE that no other operator reads.
+
+        Args:
+            operator: the operator.
+            position: of the constant among its inputs.
+        """
         index = indices(operator.inputs)[position]
         if index < 0:
             return None

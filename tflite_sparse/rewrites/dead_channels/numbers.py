@@ -5,7 +5,7 @@ near a tie has no common answer and counts as not known. What was found by count
 
 * Built-in kernels round a product before they shift it right, so that a tie is half a unit of that shift wide.
 * int16 kernels reduce the multiplier to 16 bits: only 0 is known.
-* float32 kernels sum in different orders: only 0 is known.
+* float32 kernels sum in different orders: only 0 is known, but for a single operation on two values.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _ACTIVATIONS = {
     schema.ActivationFunctionType.RELU_N1_TO_1: (-1.0, 1.0),
     schema.ActivationFunctionType.RELU6: (0.0, 6.0),
 }
-_TYPES = (schema.TensorType.FLOAT32, schema.TensorType.INT8, schema.TensorType.INT16)
+_WITHOUT_SCALE = (schema.TensorType.FLOAT32, schema.TensorType.BOOL)
+_TYPES = (*_WITHOUT_SCALE, schema.TensorType.INT8, schema.TensorType.INT16)
 _LEAST, _GREATEST = -128, 127
 
 
@@ -37,7 +38,7 @@ class Numbers:
     """What the values of an activation stand for: real value = scale * (stored value - zero).
 
     Attributes:
-        kind: the schema's type: float32 (with scale 1 and zero 0), int8 or int16.
+        kind: the schema's type: float32 or bool (with scale 1 and zero 0), int8 or int16.
         scale: of the tensor.
         zero: the stored value that stands for 0.
     """
@@ -51,7 +52,7 @@ class Numbers:
         """Return those of a tensor; None for a type, or a quantisation, that is not known here."""
         if tensor.type not in _TYPES:
             return None
-        if tensor.type == schema.TensorType.FLOAT32:
+        if tensor.type in _WITHOUT_SCALE:
             return cls(tensor.type, 1.0, 0)
         scale, zero = quantisation_of(tensor)
         usable = scale > 0 and np.isfinite(scale) and (tensor.type == schema.TensorType.INT8 or zero == 0)
@@ -71,13 +72,20 @@ class Numbers:
         """Return the real values, float64; NaN stays NaN."""
         return np.asarray((stored - self.zero) * self.scale)
 
-    def stored(self, real: np.ndarray, multiplier: np.ndarray | float = 1.0, activation: int = 0) -> np.ndarray:
+    def stored(
+        self,
+        real: np.ndarray,
+        multiplier: np.ndarray | float = 1.0,
+        activation: int = 0,
+        off: np.ndarray | float = 0.0,
+    ) -> np.ndarray:
         """Return the stored values that every kernel yields, float64; NaN where that is not known.
 
         Args:
             real: exact real values before the activation; NaN: not known.
             multiplier: that the kernel requantises its sum with, positive, for the width of ties.
             activation: fused activation function, the schema's number.
+            off: by how much a kernel with a coarse multiplier may miss the value, in steps.
         """
         if activation not in _ACTIVATIONS:
             return np.full(np.shape(real), np.nan)
@@ -85,8 +93,16 @@ class Numbers:
             return np.where(real == 0, 0.0, np.nan)
         low, high = (self._bound(bound) for bound in _ACTIVATIONS[activation])
         steps = np.asarray(real) / self.scale + self.zero
-        inside = np.clip(common_rounding(steps, multiplier), low, high)
-        return np.where(steps < low - 1, low, np.where(steps > high + 1, high, inside))
+        inside = np.clip(common_rounding(steps, multiplier, off), low, high)
+        return np.where(steps < low - 1 - off, low, np.where(steps > high + 1 + off, high, inside))
+
+    def computed(self, real: np.ndarray, multiplier: float = 1.0, activation: int = 0) -> np.ndarray:
+        """Return as :meth:`stored` what one operation on two values yields; float32 kernels round that only once."""
+        if not self.is_float or activation not in _ACTIVATIONS:
+            return self.stored(real, multiplier, activation)
+        with np.errstate(over="ignore"):
+            rounded = np.clip(real, *_ACTIVATIONS[activation]).astype(np.float32).astype(np.float64)
+        return np.where(np.isfinite(rounded), rounded, np.nan)
 
     def _bound(self, real: float) -> float:
         """Return the stored value of an activation's bound; NaN near a tie."""
@@ -95,16 +111,19 @@ class Numbers:
         return float(np.clip(common_rounding(np.float64(real / self.scale + self.zero)), _LEAST, _GREATEST))
 
 
-def common_rounding(steps: np.ndarray | np.float64, multiplier: np.ndarray | float = 1.0) -> np.ndarray:
+def common_rounding(
+    steps: np.ndarray | np.float64, multiplier: np.ndarray | float = 1.0, off: np.ndarray | float = 0.0
+) -> np.ndarray:
     """Round to the nearest integer; NaN where kernels may disagree.
 
     Args:
         steps: exact values.
         multiplier: that the kernel requantises with: with a right shift of ``s = floor(-log2(multiplier))`` bits it
             may round twice, which is off by up to half a unit before the shift.
+        off: by how much the value may be off before it is rounded.
     """
     shift = np.floor(-np.log2(np.maximum(np.abs(multiplier), np.finfo(np.float64).tiny)))
-    width = MARGIN + np.where(shift >= 1, 2.0 ** -(np.maximum(shift, 1) + 1), 0.0)
+    width = MARGIN + off + np.where(shift >= 1, 2.0 ** -(np.maximum(shift, 1) + 1), 0.0)
     from_tie = np.abs(np.abs(steps - np.floor(steps)) - 0.5)
     return np.where(from_tie > width, np.floor(np.asarray(steps) + 0.5), np.nan)
 

@@ -15,8 +15,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse.flatbuffer.graph import indices
 from tflite_sparse.flatbuffer.types import Operator
-from tflite_sparse.rewrites.dead_channels import products, sizes
-from tflite_sparse.rewrites.dead_channels.analysis import Analysis, Operand
+from tflite_sparse.rewrites.dead_channels import elementwise, products, sizes
+from tflite_sparse.rewrites.dead_channels.analysis import Analysis
 from tflite_sparse.rewrites.dead_channels.numbers import mean_of_constant
 
 
@@ -45,25 +45,6 @@ class _Entry:
 _MEANS_AT_A_TIME = 16
 """Channels that the built-in int8 kernel for the mean of a plane that keeps its axes computes together."""
 
-_BY_VALUE = (
-    "LOGISTIC",
-    "TANH",
-    "HARD_SWISH",
-    "LEAKY_RELU",
-    "ELU",
-    "GELU",
-    "ABS",
-    "NEG",
-    "DEQUANTIZE",
-    "RESIZE_BILINEAR",
-)
-_RELU = {
-    "RELU": schema.ActivationFunctionType.RELU,
-    "RELU_N1_TO_1": schema.ActivationFunctionType.RELU_N1_TO_1,
-    "RELU6": schema.ActivationFunctionType.RELU6,
-    "QUANTIZE": schema.ActivationFunctionType.NONE,
-}
-
 
 def analyse(found: Analysis) -> None:
     """Fill in an analysis, operator by operator in execution order."""
@@ -76,39 +57,10 @@ def analyse(found: Analysis) -> None:
                 found.block(index)
 
 
-def _same(found: Analysis, source: int, result: int) -> bool:
-    """Tie the channels of two activations one to one; return whether both have the same number of them."""
-    if source not in found.channels or result not in found.channels:
-        return False
-    if found.channels.sizes[source] != found.channels.sizes[result]:
-        return False
-    found.tie(found.channels.of_tensor(source), found.channels.of_tensor(result))
-    return True
-
-
-def _elementwise(found: Analysis, operator: Operator) -> bool:
-    """What maps each value alone, by a function whose constants are not computed here."""
-    return _same(found, int(operator.inputs[0]), int(operator.outputs[0]))
-
-
-def _rescaled(found: Analysis, operator: Operator) -> bool:
-    """ReLUs, and QUANTIZE from int8 to int8: their constants are known."""
-    source, result = int(operator.inputs[0]), int(operator.outputs[0])
-    if not _same(found, source, result):
-        return False
-    numbers = found.numbers_of(source, result)
-    if numbers is None or numbers[0].kind != numbers[1].kind:
-        return numbers is not None
-    real, multiplier = numbers[0].real(found.known(source)), numbers[0].scale / numbers[1].scale
-    activation = _RELU[found.graph.operator_name(operator)]
-    found.learn(result, numbers[1].stored(real, multiplier, activation))
-    return True
-
-
 def _kept(found: Analysis, operator: Operator) -> bool:
     """Pooling and resizing: of equal values the same value, where both tensors have the same scale."""
     source, result = int(operator.inputs[0]), int(operator.outputs[0])
-    if not _same(found, source, result):
+    if not found.same(source, result):
         return False
     activation = getattr(operator.builtinOptions, "fusedActivationFunction", 0)
     if found.numbers.get(source) == found.numbers.get(result) and activation == 0:
@@ -122,7 +74,7 @@ def _pad(found: Analysis, operator: Operator) -> bool:
     if paddings is None or paddings.size != 2 * found.rank(source) or paddings.reshape(-1, 2)[-1].any():
         return False
     numbers = found.numbers_of(source)
-    if numbers is None or not _same(found, source, int(operator.outputs[0])):
+    if numbers is None or not found.same(source, int(operator.outputs[0])):
         return False
     values = found.known(source)
     found.learn(int(operator.outputs[0]), np.where(values == numbers[0].zero, values, np.nan))
@@ -136,7 +88,7 @@ def _over_axes(found: Analysis, operator: Operator) -> bool:
     if axes is None or not rank or np.any(axes % rank == rank - 1):
         return False
     numbers = found.numbers_of(source, result)
-    if numbers is None or numbers[0].kind != numbers[1].kind or not _same(found, source, result):
+    if numbers is None or numbers[0].kind != numbers[1].kind or not found.same(source, result):
         return False
     if found.graph.operator_name(operator) == "MEAN":
         over = sorted(set((axes % rank).reshape(-1).tolist()))
@@ -169,62 +121,10 @@ def _means_at_a_time(channels: int) -> int:
 def _transpose(found: Analysis, operator: Operator) -> bool:
     """TRANSPOSE that leaves the last axis where it is."""
     source, result, order = int(operator.inputs[0]), int(operator.outputs[0]), found.integers(int(operator.inputs[1]))
-    if order is None or order.flat[-1] != order.size - 1 or not _same(found, source, result):
+    if order is None or order.flat[-1] != order.size - 1 or not found.same(source, result):
         return False
     found.learn(result, found.known(source))
     return True
-
-
-def _arithmetic(found: Analysis, operator: Operator) -> bool:
-    """ADD, SUB and MUL, of two activations or with a constant; gates have a size of 1 on the other axes."""
-    result, name = int(operator.outputs[0]), found.graph.operator_name(operator)
-    numbers = found.numbers_of(result)
-    if numbers is None:
-        return False
-    operands = []
-    for position in range(2):
-        real = _operand(found, operator, position, result)
-        if real is None:
-            return False
-        operands.append(real)
-    one, two = operands
-    if name == "MUL":
-        real = np.where((one == 0) | (two == 0), 0.0, one * two)
-    else:
-        real = one + two if name == "ADD" else one - two
-    multiplier = 1.0
-    if name == "MUL":
-        for position in range(2):
-            multiplier *= _scale(found, int(operator.inputs[position]))
-        multiplier /= numbers[0].scale
-    activation = operator.builtinOptions.fusedActivationFunction
-    found.learn(result, numbers[0].stored(real, multiplier, activation))
-    return True
-
-
-def _operand(found: Analysis, operator: Operator, position: int, result: int) -> np.ndarray | None:
-    """Return the real values of an operand by channel of the result, NaN where they vary; None if it is not known."""
-    index, channels = int(operator.inputs[position]), found.channels.sizes[result]
-    if index in found.channels:
-        numbers = found.numbers_of(index)
-        if numbers is None or not _same(found, index, result):
-            return None
-        return numbers[0].real(found.known(index))
-    read = found.constants.operand(operator, position)
-    if read is None:
-        return None
-    constant, values = read
-    if values.size == 1:
-        return np.full(channels, np.nan)
-    if values.shape[-1:] != (channels,):
-        return None
-    found.edits.append(Operand(operator, constant, result))
-    return np.full(channels, np.nan)
-
-
-def _scale(found: Analysis, tensor: int) -> float:
-    numbers = found.numbers.get(tensor)
-    return 1.0 if numbers is None else numbers.scale
 
 
 def _concatenation(found: Analysis, operator: Operator) -> bool:
@@ -242,7 +142,7 @@ def _concatenation(found: Analysis, operator: Operator) -> bool:
         found.tie(np.concatenate([channels.of_tensor(source) for source in sources]), channels.of_tensor(result))
         values = np.concatenate([found.known(source) for source in sources])
     else:
-        if not all(_same(found, source, result) for source in sources):
+        if not all(found.same(source, result) for source in sources):
             return False
         each = np.stack([found.known(source) for source in sources])
         values = np.where((each == each[0]).all(axis=0), each[0], np.nan)
@@ -258,7 +158,7 @@ def _split(found: Analysis, operator: Operator) -> bool:
         return False
     channels = found.channels
     if int(axis.flat[0]) % rank != rank - 1:
-        if not all(_same(found, source, result) for result in results):
+        if not all(found.same(source, result) for result in results):
             return False
         for result in results:
             if found.numbers[source] == found.numbers[result]:
@@ -315,21 +215,28 @@ _ENTRIES: dict[str, _Entry] = {
     "DEPTHWISE_CONV_2D": _Entry(products.depthwise, 2, schema.DepthwiseConv2DOptionsT),
     "FULLY_CONNECTED": _Entry(products.fully_connected, 2, schema.FullyConnectedOptionsT),
     "TRANSPOSE_CONV": _Entry(products.transposed_convolution, 3, schema.TransposeConvOptionsT),
-    "ADD": _Entry(_arithmetic, 2, schema.AddOptionsT),
-    "SUB": _Entry(_arithmetic, 2, schema.SubOptionsT),
-    "MUL": _Entry(_arithmetic, 2, schema.MulOptionsT),
+    "ADD": _Entry(elementwise.arithmetic, 2, schema.AddOptionsT),
+    "SUB": _Entry(elementwise.arithmetic, 2, schema.SubOptionsT),
+    "MUL": _Entry(elementwise.arithmetic, 2, schema.MulOptionsT),
+    "DIV": _Entry(elementwise.arithmetic, 2, schema.DivOptionsT),
+    "PRELU": _Entry(elementwise.prelu, 2),
+    "GREATER": _Entry(elementwise.greater, 2),
+    "SELECT_V2": _Entry(elementwise.selection, 3),
+    "LEAKY_RELU": _Entry(elementwise.by_function, 1, schema.LeakyReluOptionsT),
+    "GELU": _Entry(elementwise.by_function, 1, schema.GeluOptionsT),
     "CONCATENATION": _Entry(_concatenation, 1, schema.ConcatenationOptionsT),
     "MAX_POOL_2D": _Entry(_kept, 1, schema.Pool2DOptionsT),
     "AVERAGE_POOL_2D": _Entry(_kept, 1, schema.Pool2DOptionsT),
     "RESIZE_NEAREST_NEIGHBOR": _Entry(_kept, 1),
+    "RESIZE_BILINEAR": _Entry(_kept, 1),
     "MEAN": _Entry(_over_axes, 2),
     "REDUCE_MAX": _Entry(_over_axes, 2),
     "PAD": _Entry(_pad, 2),
     "TRANSPOSE": _Entry(_transpose, 2),
     "SPLIT": _Entry(_split, 2),
     "SHAPE": _Entry(sizes.leaves_channels_alone, 1),
-    **dict.fromkeys(_RELU, _Entry(_rescaled, 1)),
-    **dict.fromkeys(_BY_VALUE, _Entry(_elementwise, 1)),
+    **dict.fromkeys(elementwise.WITHOUT_OPTIONS, _Entry(elementwise.by_function, 1)),
+    **dict.fromkeys(("QUANTIZE", "DEQUANTIZE"), _Entry(elementwise.rescaled, 1)),
     **dict.fromkeys(("RESHAPE", "SQUEEZE", "EXPAND_DIMS"), _Entry(_reshape, 1)),
     **dict.fromkeys(("PACK", "STRIDED_SLICE"), _Entry(_packed_sizes, 1)),
 }
