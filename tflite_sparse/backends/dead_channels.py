@@ -16,7 +16,14 @@ from tflite_sparse.flatbuffer.graph import graphs, text
 from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.measurement import operators
 from tflite_sparse.planning import decoder, encoder
-from tflite_sparse.results.dead_channels import BeforeAfter, Channels, CutLayer, DeadChannels, LeftChannels
+from tflite_sparse.results.dead_channels import (
+    BeforeAfter,
+    Channels,
+    CutLayer,
+    DeadChannels,
+    LeftChannels,
+    RemainingChannels,
+)
 from tflite_sparse.rewrites.dead_channels import removal
 from tflite_sparse.rewrites.dead_channels.cut import Cut, Staying
 from tflite_sparse.runtime.input_shapes import Shapes
@@ -75,7 +82,7 @@ class Trimming:
                 serde.write(model, whole, serde.archive_of(source))
             cut = removal.remove(model)
         if not cut.slices:
-            return Trimmed(source)
+            return Trimmed(source, self._none(serde.read(whole), cut))
         if former.native:  # another form would round differently from the source
             reason = "weights are stored for native sparse kernels, which round in their own way"
             dead = described(serde.read(whole), model, cut, self.layer_of)
@@ -107,6 +114,10 @@ class Trimming:
             ]
             staying = joined(staying, more)
         return self._kept(source, failures[0])
+
+    def _none(self, whole: Model, cut: Cut) -> Channels | None:
+        """Return the channels with weights of 0 that stay where none can go; None if there are none of these either."""
+        return Channels(dead=described(whole, whole, cut, self.layer_of), removed=False) if cut.remaining else None
 
     def _compared(self, source: Path, whole: Path, cut: Cut, dead: DeadChannels) -> Channels:
         """Compare the file without the channels of a cut; the reason is empty if they can go."""
@@ -185,6 +196,16 @@ def described(before: Model, after: Model, cut: Cut, layer_of: Callable[[str], s
         dense_bytes=BeforeAfter(before=sizes[0], after=sizes[1]),
         is_exact=cut.is_exact,
         merged=sum(bool(part.merged) for part in cut.slices),
+        remaining=[
+            RemainingChannels(
+                name=each.kernel,
+                layer="" if layer_of is None else layer_of(each.kernel),
+                channels=each.channels,
+                keeper=each.keeper,
+                multiple=each.multiple,
+            )
+            for each in cut.remaining
+        ],
     )
 
 

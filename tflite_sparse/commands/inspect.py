@@ -126,7 +126,7 @@ def _dead_channels(path: Path) -> DeadChannels | None:
     decode_model(model)
     decode_model(before)
     cut = removal.remove(model)
-    return dead_channels.described(before, model, cut) if cut.slices else None
+    return dead_channels.described(before, model, cut) if cut.slices or cut.remaining else None
 
 
 def _constants(model: Model, file_bytes: int) -> Iterator[Constant]:

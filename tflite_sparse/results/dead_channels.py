@@ -36,6 +36,25 @@ class CutLayer(Part):
     inputs: BeforeAfter
 
 
+class RemainingChannels(Part):
+    """Output channels of a kernel that have weights of 0 and stay.
+
+    Attributes:
+        name: of the tensor that holds the kernel.
+        layer: that of its layer in the Keras model; empty if it is not known.
+        channels: how many.
+        keeper: the kind of the operator that keeps them, or what else does.
+        multiple: of the channels, that the keeper keeps so that built-in kernels round no channel in another way; 0: it
+            keeps them for another reason.
+    """
+
+    name: str
+    layer: str = ""
+    channels: int
+    keeper: str
+    multiple: int = 0
+
+
 class DeadChannels(Part):
     """The dead channels of a dense file.
 
@@ -46,6 +65,7 @@ class DeadChannels(Part):
         is_exact: whether every runtime that rounds by the rules computes the same bits: files with int8 activations.
             float32 kernels may sum in another order.
         merged: number of kernels in which weights for channels of one value were added up.
+        remaining: channels with weights of 0 that no analysis lets go, by kernel in execution order.
     """
 
     layers: list[CutLayer]
@@ -53,6 +73,7 @@ class DeadChannels(Part):
     dense_bytes: BeforeAfter
     is_exact: bool
     merged: int = 0
+    remaining: list[RemainingChannels] = []
 
     @property
     def channels(self) -> int:
@@ -79,8 +100,8 @@ class Channels(Part):
 
     Attributes:
         dead: those of the source; if some are left, the others.
-        removed: whether they went.
-        reason: why they stay; empty if they went.
+        removed: whether they went; False also if none can go.
+        reason: why they stay; empty if they went, or if none can go.
         left: those that stay where others went.
         file_bytes: of the new file; None if it was not worked out because the channels stay for another reason.
         arena_bytes: of the dense file in TensorFlow Lite Micro; None for other targets or without the runtime.

@@ -73,7 +73,9 @@ def render(report: Report, found: FileContents = _NOTHING, fitted: FitReport | N
         if report.accuracy is None
         else [_matrix(each, report.accuracy) for each in report.accuracy.confusion],
         layers=_layers(report),
-        channels=None if report.channels is None else channel_words.table(report.channels.dead),
+        channels=None
+        if report.channels is None or not report.channels.dead.layers
+        else channel_words.table(report.channels.dead),
         channels_stay=report.channels is not None and not report.channels.removed,
         layer_errors=tables.layers(report.layers) if report.layers else None,
         layers_compared=tables.layers_compared(report),

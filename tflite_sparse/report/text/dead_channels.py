@@ -7,13 +7,21 @@ from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.dead_channels import BeforeAfter, Channels, DeadChannels
 from tflite_sparse.results.verification import VerificationReport
 
+_MOST_NAMED = 5
+"""Kernels that a sentence names for each reason."""
+
 
 def lines(found: Channels | None) -> list[str]:
     """Return sentences for a report; none without dead channels."""
     if found is None:
         return []
+    if not found.dead.layers:
+        return _remaining(found.dead)
     if not found.removed:
-        return [f"Dead channels: {_count(found.dead)} stay, because {found.reason.rstrip('.')}."]
+        return [
+            f"Dead channels: {_count(found.dead)} stay, because {found.reason.rstrip('.')}.",
+            *_remaining(found.dead),
+        ]
     changes = [_change("multiply-adds", found.dead.multiply_adds)]
     if found.file_bytes is not None:
         changes.append(_change("bytes of the file", found.file_bytes))
@@ -21,9 +29,13 @@ def lines(found: Channels | None) -> list[str]:
         changes.append(_change("bytes of the arena, dense", found.arena_bytes))
     said = [f"Dead channels: {_count(found.dead)} left the file; {', '.join(changes)}."]
     said += [] if found.verification is None else [_checked(found.dead, found.verification)]
-    return said + [
-        f"{each.channels:,} dead channels of {each.tensor!r} stay, because {each.reason.rstrip('.')}."
-        for each in found.left
+    return [
+        *said,
+        *_remaining(found.dead),
+        *(
+            f"{each.channels:,} dead channels of {each.tensor!r} stay, because {each.reason.rstrip('.')}."
+            for each in found.left
+        ),
     ]
 
 
@@ -31,8 +43,13 @@ def of_inspected(found: DeadChannels | None) -> list[str]:
     """Return sentences for a file that was not changed; none without dead channels."""
     if found is None:
         return []
+    if not found.layers:
+        return _remaining(found)
     saved = f"{_change('multiply-adds', found.multiply_adds)}, {_change('bytes of the dense file', found.dense_bytes)}"
-    return [f"Dead channels: {_count(found)} could go; {saved}. tflite-sparse encode removes them if its checks pass."]
+    return [
+        f"Dead channels: {_count(found)} could go; {saved}. tflite-sparse encode removes them if its checks pass.",
+        *_remaining(found),
+    ]
 
 
 def table(found: DeadChannels) -> Table:
@@ -43,6 +60,24 @@ def table(found: DeadChannels) -> Table:
     )
     text = frozenset({"layer", "operator"})
     return Table(("layer", "operator", "inputs", "outputs"), rows, text, text, ("operator",))
+
+
+def _remaining(found: DeadChannels) -> list[str]:
+    """Say which channels have weights of 0 and stay, and what keeps them."""
+    kept_by: dict[str, list[tuple[str, int]]] = {}
+    for name, each in zip(shown(found.remaining), found.remaining, strict=True):
+        keeps = f"{each.keeper}, which keeps a multiple of {each.multiple} or all" if each.multiple else each.keeper
+        kept_by.setdefault(keeps, []).append((name, each.channels))
+    told = [f"{_named(kernels)} for {keeps}" for keeps, kernels in kept_by.items()]
+    return [f"Channels with weights of 0 that stay: {'; '.join(told)}."] if told else []
+
+
+def _named(kernels: list[tuple[str, int]]) -> str:
+    """Return how many channels stay in kernels, and the names of those with the most of them."""
+    most = sorted(kernels, key=lambda each: -each[1])
+    names = [f"{name} {count:,}" for name, count in most[:_MOST_NAMED]]
+    names += [f"{len(most) - _MOST_NAMED} more"] if len(most) > _MOST_NAMED else []
+    return f"{sum(count for _, count in kernels):,} ({', '.join(names)})"
 
 
 def _count(found: DeadChannels) -> str:

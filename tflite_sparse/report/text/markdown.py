@@ -45,7 +45,7 @@ def _instructions(report: Report) -> list[str]:
 
 
 def _channels(found: Channels | None) -> list[str]:
-    if found is None:
+    if found is None or not found.dead.layers:
         return []
     title = "## Dead channels" if found.removed else "## Dead channels, which stay"
     return [title, table(channel_words.table(found.dead))]

@@ -98,6 +98,7 @@ class Analysis:
         alike: sets of channels, by activation: those of a set have one value that kernels do not agree on.
         least: sets of channels, and how many of each must stay, for the sums of weights of those that go.
         blocked: whether a channel must stay, for a reason outside of the table of operators.
+        keepers: blocked channels, and what keeps them: the kind of an operator, or other words.
         ties: pairs of arrays of channels that can only go together.
         edits: the operators that are edited if channels of their activations go.
         multiples: the number of channels that a built-in kernel computes together, by its result: it rounds those that
@@ -112,6 +113,7 @@ class Analysis:
     numbers: dict[int, Numbers | None] = field(init=False)
     value: np.ndarray = field(init=False)
     blocked: np.ndarray = field(init=False)
+    keepers: list[tuple[np.ndarray, str]] = field(default_factory=list)
     alike: dict[int, list[np.ndarray]] = field(default_factory=dict)
     least: list[tuple[np.ndarray, int]] = field(default_factory=list)
     ties: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
@@ -128,17 +130,26 @@ class Analysis:
             open_channels = signature_of(graph.tensor(index))[-1] < 0
             is_unused = index not in self.producers and index not in self.constants.uses
             if self.numbers[index] is None or graph.tensor(index).isVariable or open_channels or is_unused:
-                self.block(index)
+                self.block(index, "a tensor whose channels are not known")
         for index in (*indices(graph.subgraph.inputs), *indices(graph.subgraph.outputs)):
-            self.block(index)
+            self.block(index, "an input or output of the graph")
         for tensor, channels in self.staying.items():
             if tensor in self.channels:
-                self.blocked[self.channels.of_tensor(tensor)[channels]] = True
+                self._keep(self.channels.of_tensor(tensor)[channels], "a failed comparison")
 
-    def block(self, tensor: int) -> None:
-        """Keep all channels of a tensor, if it has some."""
+    def block(self, tensor: int, keeper: str) -> None:
+        """Keep all channels of a tensor, if it has some.
+
+        Args:
+            tensor: the tensor.
+            keeper: the kind of the operator that keeps them, or other words.
+        """
         if tensor in self.channels:
-            self.blocked[self.channels.of_tensor(tensor)] = True
+            self._keep(self.channels.of_tensor(tensor), keeper)
+
+    def _keep(self, channels: np.ndarray, keeper: str) -> None:
+        self.blocked[channels] = True
+        self.keepers.append((channels, keeper))
 
     def known(self, tensor: int) -> np.ndarray:
         """Return the stored values of a tensor's channels; NaN where they vary or are not known."""

@@ -83,6 +83,28 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class Remaining:
+    """Output channels of a kernel whose weights are all 0 and that stay.
+
+    Attributes:
+        graph: number of its graph.
+        kernel: name of the kernel's tensor.
+        operator: its kind in the schema.
+        channels: how many.
+        keeper: the kind of the operator that keeps them, or what else does.
+        multiple: of the channels, that the keeper keeps so that built-in kernels round no channel in another way; 0: it
+            keeps them for another reason.
+    """
+
+    graph: int
+    kernel: str
+    operator: str
+    channels: int
+    keeper: str
+    multiple: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Cut:
     """What was removed of a model.
 
@@ -91,6 +113,7 @@ class Cut:
         activations: those that are smaller.
         predicted: the constant channels, to hold against a runtime.
         layers: what went, by operator in execution order.
+        remaining: channels with weights of 0 that stay, by operator in execution order.
         is_exact: whether outputs stay equal to the bit: float32 kernels may sum in another order.
     """
 
@@ -98,6 +121,7 @@ class Cut:
     activations: tuple[Slice, ...] = ()
     predicted: tuple[Predicted, ...] = ()
     layers: tuple[Layer, ...] = ()
+    remaining: tuple[Remaining, ...] = ()
     is_exact: bool = True
 
 

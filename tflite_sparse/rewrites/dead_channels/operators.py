@@ -49,12 +49,13 @@ _MEANS_AT_A_TIME = 16
 def analyse(found: Analysis) -> None:
     """Fill in an analysis, operator by operator in execution order."""
     for operator in found.graph.operators:
-        entry = _ENTRIES.get(found.graph.operator_name(operator))
+        name = found.graph.operator_name(operator)
+        entry = _ENTRIES.get(name)
         edits = len(found.edits)
         if entry is None or not entry.takes(operator) or not entry.analyse(found, operator):
             del found.edits[edits:]
             for index in (*indices(operator.inputs), *indices(operator.outputs)):
-                found.block(index)
+                found.block(index, name)
 
 
 def _kept(found: Analysis, operator: Operator) -> bool:

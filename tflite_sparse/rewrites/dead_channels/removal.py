@@ -31,6 +31,7 @@ from tflite_sparse.rewrites.dead_channels.analysis import Analysis
 from tflite_sparse.rewrites.dead_channels.channels import Channels
 from tflite_sparse.rewrites.dead_channels.cut import Cut, Slice, Staying
 from tflite_sparse.rewrites.dead_channels.edit import Editing
+from tflite_sparse.rewrites.dead_channels.remaining import remaining
 
 
 def remove(model: Model, staying: Staying | None = None) -> Cut:
@@ -46,16 +47,16 @@ def remove(model: Model, staying: Staying | None = None) -> Cut:
     runnable = {0, *(int(definition.subgraphIndex) for definition in model.signatureDefs or ())}
     found = [_of_graph(graph, staying or {}) for graph in graphs(model) if graph.number in runnable]
     cuts = [cut for cut in found if cut is not None]
-    if not cuts:
-        return Cut()
-    drop_unread_operator_codes(model)
-    drop_unread_last_tensors(model)
-    drop_unread_buffers(model)
+    if any(cut.slices for cut in cuts):
+        drop_unread_operator_codes(model)
+        drop_unread_last_tensors(model)
+        drop_unread_buffers(model)
     return Cut(
         slices=tuple(each for cut in cuts for each in cut.slices),
         activations=tuple(each for cut in cuts for each in cut.activations),
         predicted=tuple(each for cut in cuts for each in cut.predicted),
         layers=tuple(each for cut in cuts for each in cut.layers),
+        remaining=tuple(each for cut in cuts for each in cut.remaining),
         is_exact=all(cut.is_exact for cut in cuts),
     )
 
@@ -136,8 +137,9 @@ def _of_graph(graph: Graph, staying: Staying) -> Cut | None:
     found = Analysis(graph, channels, {tensor: kept for (of, tensor), kept in staying.items() if of == graph.number})
     operators.analyse(found)
     gone = decision.gone(found)
+    left = tuple(remaining(found, gone))
     if not gone.any():
-        return None
+        return Cut(remaining=left)
     editing = Editing(found, gone)
     predicted = tuple(editing.predicted())
     editing.apply()
@@ -146,6 +148,7 @@ def _of_graph(graph: Graph, staying: Staying) -> Cut | None:
         tuple(editing.activations),
         predicted,
         tuple(editing.layers),
+        left,
         is_exact=not any(_in_float(found, gone)),
     )
 
