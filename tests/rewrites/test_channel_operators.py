@@ -1,5 +1,7 @@
 """Test which channels each kind of operator lets go, in each of its forms, and what in a file keeps them all."""
 
+import math
+
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
@@ -165,6 +167,42 @@ def with_constant(name, shape, first=False):
     return add
 
 
+def sloped(shape):
+    def add(net, x):
+        y = net.like(x)
+        net.append(
+            CODE.PRELU, [x, net.constant(np.linspace(0.1, 0.5, math.prod(shape), dtype=np.float32).reshape(shape))], [y]
+        )
+        return y
+
+    return add
+
+
+def number(net, x, name, value):
+    """An operation of an activation and one number."""
+    y = net.like(x)
+    kind = getattr(OPTIONS, f"{name.title()}Options")
+    one = net.constant(np.array(value, np.float32))
+    net.append(getattr(CODE, name), [x, one], [y], kind, net.options(f"{name.title()}OptionsT"), 2)
+    return y
+
+
+def softsign(net, x):
+    """``x / (abs(x) + 1)``."""
+    return net.binary(x, number(net, plain("ABS", "AbsOptions")(net, x), "ADD", 1), "DIV")
+
+
+def selu(net, x):
+    """``x`` where it is above 0, else ``exp(x) - 1``, as the converter writes them."""
+    is_above = net.tiny.tensor("is_above", net.shape[x], "bool")
+    zero = net.constant(np.array(0, np.float32))
+    net.append(CODE.GREATER, [x, zero], [is_above], OPTIONS.GreaterOptions, schema.GreaterOptionsT())
+    below = number(net, plain("EXP", "ExpOptions")(net, x), "SUB", 1)
+    y = net.like(x)
+    net.append(CODE.SELECT_V2, [is_above, x, below], [y], OPTIONS.SelectV2Options, schema.SelectV2OptionsT())
+    return y
+
+
 def with_rebuilt_constant(net, x):
     """ADD of what a DEQUANTIZE makes of a float16 constant."""
     rebuilt = net.tiny.tensor("rebuilt", (MANY,), "float32")
@@ -227,13 +265,18 @@ FORMS = {
     "RELU6": (plain("RELU6"), BOTH),
     "RELU_N1_TO_1": (plain("RELU_N1_TO_1"), BOTH),
     "LOGISTIC": (plain("LOGISTIC"), UNREAD),
-    "TANH": (plain("TANH"), UNREAD),
-    "ELU": (plain("ELU"), UNREAD),
-    "HARD_SWISH": (plain("HARD_SWISH", "HardSwishOptions"), UNREAD),
-    "LEAKY_RELU": (plain("LEAKY_RELU", "LeakyReluOptions", alpha=0.5), UNREAD),
-    "GELU": (plain("GELU", "GeluOptions"), UNREAD),
-    "ABS": (plain("ABS", "AbsOptions"), UNREAD),
-    "NEG": (plain("NEG", "NegOptions"), UNREAD),
+    "TANH": (plain("TANH"), BOTH),
+    "ELU": (plain("ELU"), BOTH),
+    "HARD_SWISH": (plain("HARD_SWISH", "HardSwishOptions"), BOTH),
+    "LEAKY_RELU": (plain("LEAKY_RELU", "LeakyReluOptions", alpha=0.5), BOTH),
+    "GELU": (plain("GELU", "GeluOptions"), BOTH),
+    "ABS": (plain("ABS", "AbsOptions"), BOTH),
+    "NEG": (plain("NEG", "NegOptions"), BOTH),
+    "EXP": (plain("EXP", "ExpOptions"), UNREAD),
+    "SQRT": (plain("SQRT"), BOTH),
+    "SIN": (plain("SIN"), BOTH),
+    "SQUARE": (plain("SQUARE", "SquareOptions"), BOTH),
+    "RELU_0_TO_1": (plain("RELU_0_TO_1"), BOTH),
     "SOFTMAX": (plain("SOFTMAX", "SoftmaxOptions", beta=1.0), NEITHER),
     "MAX_POOL_2D": (pooled("MAX_POOL_2D"), BOTH),
     "AVERAGE_POOL_2D": (pooled("AVERAGE_POOL_2D"), BOTH),
@@ -265,14 +308,19 @@ FORMS = {
     "MUL by a constant": (with_constant("MUL", (1, 1, 1, MANY)), BOTH),  # 0 times anything
     "MUL of a constant": (with_constant("MUL", (MANY,), first=True), BOTH),
     "ADD of a column": (with_constant("ADD", (6, 1)), NEITHER),
-    "ADD of a constant that is rebuilt": (with_rebuilt_constant, NEITHER),
+    "ADD of a constant that is rebuilt": (with_rebuilt_constant, UNREAD),
+    "DIV by a constant": (with_constant("DIV", (MANY,)), BOTH),
+    "PRELU": (sloped((1, 1, MANY)), BOTH),
+    "PRELU of one slope": (sloped((1, 1, 1)), BOTH),
+    "softsign": (softsign, BOTH),
+    "selu": (selu, BOTH),
     "SQUEEZE": (squeezed, BOTH),
     "EXPAND_DIMS": (expanded, BOTH),
     "RESHAPE": (reshaped(1, 4, 9, MANY), BOTH),
     "RESHAPE to a size that is inferred": (reshaped(1, 4, 9, MANY, wanted=(1, 4, 9, -1)), BOTH),
     "RESHAPE that divides nothing": (reshaped(1, 8, 3, 24), NEITHER),
     "RESIZE_NEAREST_NEIGHBOR": (resized("RESIZE_NEAREST_NEIGHBOR"), BOTH),
-    "RESIZE_BILINEAR": (resized("RESIZE_BILINEAR"), UNREAD),
+    "RESIZE_BILINEAR": (resized("RESIZE_BILINEAR"), BOTH),
 }
 
 
@@ -729,13 +777,31 @@ def test_an_operator_without_a_result_keeps_what_it_reads():
     assert gone(net.finished(reading(net, x)))[1] == 0
 
 
-def test_constants_do_not_pass_a_change_of_type():
+def test_what_is_divided_by_0_is_no_constant():
+    net = Network("float32")
+    x = net.conv(net.source, MANY, 1, dead=SOME)
+    for y in (with_constant("DIV", (MANY,), first=True)(net, x), net.binary(x, x, "DIV")):
+        assert gone(net.finished(reading(net, y)))[1] == 0
+
+
+def test_zeros_pass_a_change_of_type():
     net = Network("float32")
     x = net.conv(net.source, MANY, 1, dead=SOME)
     net.kind = net.activations = "int8"
     y = net.result(net.shape[x], 0.02)
     net.append(CODE.QUANTIZE, [x], [y], OPTIONS.QuantizeOptions, schema.QuantizeOptionsT())
-    assert gone(net.finished(reading(net, y)))[1] == 0
+    assert gone(net.finished(reading(net, y)))[1] == len(SOME)
+
+
+@pytest.mark.parametrize(("stored", "expected"), [(0, 6), (12, 0)])
+def test_other_constants_do_not_pass_a_change_of_type(stored, expected):
+    """Into float32 and back, as around an ELU."""
+    net, x = holding(stored)
+    middle = net.tiny.tensor("real", net.shape[x], "float32")
+    net.append(CODE.DEQUANTIZE, [x], [middle], OPTIONS.DequantizeOptions, schema.DequantizeOptionsT(), 2)
+    y = net.result(net.shape[x], 0.02)
+    net.append(CODE.QUANTIZE, [middle], [y], OPTIONS.QuantizeOptions, schema.QuantizeOptionsT())
+    assert gone(net.finished(reading(net, y)))[1] == expected
 
 
 @pytest.mark.parametrize("kind", ["float32", "int8"])

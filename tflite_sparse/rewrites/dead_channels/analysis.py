@@ -137,6 +137,11 @@ class Analysis:
             if tensor in self.channels:
                 self._keep(self.channels.of_tensor(tensor)[channels], "a failed comparison")
 
+    @property
+    def is_quantised(self) -> bool:
+        """Whether some activation is quantised, so that outputs must stay equal to the bit."""
+        return any(numbers is not None and numbers.is_quantised for numbers in self.numbers.values())
+
     def block(self, tensor: int, keeper: str) -> None:
         """Keep all channels of a tensor, if it has some.
 

@@ -33,7 +33,10 @@ _REQUANTISED_AT_A_TIME = 16
 """Elements that the built-in kernel for QUANTIZE from int8 to int8 computes together."""
 
 _CONVERTED_AT_A_TIME = 8
-"""Elements that built-in kernels convert together between int8 and float32."""
+"""Elements that built-in kernels convert together between int8 and float32, and from float32 to int16."""
+
+_FLOATS_AT_A_TIME = {"GELU": 4, "LOGISTIC": 4, "HARD_SWISH": 4}
+"""Elements that built-in float32 kernels compute together, by operator; the others compute one as they compute many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,8 @@ def by_function(found: Analysis, operator: Operator) -> bool:
     numbers = found.numbers_of(source, result)
     if numbers is None or numbers[0].kind != numbers[1].kind:
         return numbers is not None
+    if numbers[0].is_float and found.is_quantised and name in _FLOATS_AT_A_TIME:
+        found.multiples[result] = _by_place(found, result, _FLOATS_AT_A_TIME[name])
     real, multiplier = numbers[0].real(found.known(source)), numbers[0].scale / numbers[1].scale
     if name in _RELUS:
         found.learn(result, numbers[1].stored(real, multiplier, _RELUS[name]))
@@ -148,12 +153,14 @@ def _at_a_time(source: Numbers, result: Numbers) -> int:
     """Return how many elements a built-in kernel converts together; it rounds what is left over in another way.
 
     Between int8 and int8 it rounds once or twice, which is the same for a multiplier of 1/2 or more, which is not
-    shifted right. Between int8 and float32 it multiplies by the inverse of the scale or divides, and adds the zero
-    point before or behind. Others convert one by one.
+    shifted right. From int8 to float32 it adds the zero point before or behind; from float32 it multiplies by the
+    inverse of the scale or divides. Others convert one by one.
     """
     if source.folds and result.folds:
         return _REQUANTISED_AT_A_TIME if source.scale / result.scale < 1 / 2 else 1
-    return _CONVERTED_AT_A_TIME if {source.is_float, source.folds} == {result.is_float, result.folds} else 1
+    if source.is_float == result.is_float:
+        return 1
+    return _CONVERTED_AT_A_TIME if source.is_float or source.folds else 1
 
 
 def _by_place(found: Analysis, tensor: int, together: int) -> int:

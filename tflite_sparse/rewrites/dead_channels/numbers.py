@@ -64,6 +64,11 @@ class Numbers:
         return bool(self.kind == schema.TensorType.FLOAT32)
 
     @property
+    def is_quantised(self) -> bool:
+        """Whether the values are steps of a scale: int8 or int16."""
+        return self.kind not in _WITHOUT_SCALE
+
+    @property
     def folds(self) -> bool:
         """Whether a constant other than 0 can move into a bias without a change of any sum: int8 only."""
         return bool(self.kind == schema.TensorType.INT8)

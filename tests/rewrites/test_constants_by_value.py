@@ -1,0 +1,177 @@
+"""Test the constants that operators of one value are predicted to make, and the groups that kernels round together."""
+
+import math
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from helpers.tiny_models import Tiny, quantization, to_bytes
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import graphs
+from tflite_sparse.rewrites.dead_channels import operators
+from tflite_sparse.rewrites.dead_channels.analysis import Analysis
+from tflite_sparse.rewrites.dead_channels.channels import Channels
+
+CODE, OPTIONS = schema.BuiltinOperator, schema.BuiltinOptions
+STORED = np.arange(-128, 128)
+KERNELS = (OpResolverType.AUTO, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES, OpResolverType.BUILTIN_REF)
+WITH_OPTIONS = {"HARD_SWISH": "HardSwish", "LEAKY_RELU": "LeakyRelu", "GELU": "Gelu", "ABS": "Abs", "EXP": "Exp"}
+FIXED = {"TANH": (1 / 128, 0), "LOGISTIC": (1 / 256, -128)}  # what kernels demand of the result
+COARSE = ("HARD_SWISH", "SQRT")
+INT8 = ("TANH", "LOGISTIC", "ELU", "GELU", "EXP", "ABS", "RELU", "RELU6", "RELU_0_TO_1", "LEAKY_RELU", *COARSE)
+
+
+def single(name, shape, source, result, kinds=("int8", "int8"), **fields):
+    """One operator; ``source`` and ``result`` are scale and zero point."""
+    tiny = Tiny()
+    x, y = (
+        tiny.tensor(each, shape, kind, None if kind == "float32" else quantization(*numbers))
+        for each, kind, numbers in zip("xy", kinds, (source, result), strict=True)
+    )
+    words = WITH_OPTIONS.get(name, name.title() if "QUANTIZE" in name else None)
+    options = None if words is None else getattr(schema, f"{words}OptionsT")()
+    for key, value in fields.items():
+        setattr(options, key, value)
+    kind = 0 if words is None else getattr(OPTIONS, f"{words}Options")
+    tiny.operator(getattr(CODE, name), 1 if name in ("QUANTIZE", "ELU") else 2, [x], [y], kind, options)
+    return tiny.finished([x], [y])
+
+
+def analysed(model, values=None):
+    graph = next(graphs(serde.parse(to_bytes(model))))
+    found = Analysis(graph, Channels.of(graph))
+    if values is not None:
+        found.learn(0, values)
+    operators.analyse(found)
+    return found
+
+
+def computed(model, values, kernels):
+    """What an interpreter computes; None if it has no such kernel."""
+    try:
+        runner = Interpreter(model_content=to_bytes(model), experimental_op_resolver_type=kernels)
+        runner.allocate_tensors()
+    except (RuntimeError, ValueError):
+        return None
+    runner.set_tensor(runner.get_input_details()[0]["index"], values)
+    try:
+        runner.invoke()
+    except RuntimeError:  # a root of less than 0
+        return None
+    return runner.get_tensor(runner.get_output_details()[0]["index"]).copy()
+
+
+@pytest.mark.parametrize("name", [*INT8, "QUANTIZE"])
+def test_every_kernel_computes_the_constants_that_are_told(name):
+    """All 256 values of int8, each as a channel."""
+    generator = np.random.default_rng(0)
+    shares = []
+    for approximate in (False, True):
+        for _ in range(6):
+            source = (
+                float(np.exp(generator.uniform(-6, -1.5))),
+                -128 if name == "SQRT" else generator.integers(-128, 128),
+            )
+            result = FIXED.get(
+                name, (float(source[0] * np.exp(generator.uniform(-2, 1))), generator.integers(-128, 128))
+            )
+            fields = {"LEAKY_RELU": {"alpha": 0.3}, "GELU": {"approximate": approximate}}.get(name, {})
+            model = single(name, (1, 256), source, result, **fields)
+            told = analysed(model, STORED.astype(np.float64)).known(1)
+            known = ~np.isnan(told)
+            assert known[source[1] + 128] or name == "EXP"
+            shares.append(known.mean())
+            for kernels in KERNELS:
+                found = computed(model, STORED.astype(np.int8)[None], kernels)
+                if found is not None:
+                    np.testing.assert_array_equal(found[0][known], told[known])
+    least = 1 / 256 if name in COARSE else 0.4
+    assert np.mean(shares) >= least
+
+
+@pytest.mark.parametrize(("name", "known"), [("GELU", False), ("TANH", True), ("LEAKY_RELU", True), ("ABS", True)])
+def test_of_int16_only_what_becomes_of_0_is_told(name, known):
+    result = (1 / 32768, 0) if name == "TANH" else (0.002, 0)
+    fields = {"alpha": 0.3} if name == "LEAKY_RELU" else {}
+    model = single(name, (1, 4), (0.001, 0), result, ("int16", "int16"), **fields)
+    told = analysed(model, np.array([0.0, 0.0, 100.0, np.nan])).known(1)
+    np.testing.assert_array_equal(told, [0, 0, np.nan, np.nan] if known else [np.nan] * 4)
+    for kernels in KERNELS if known else ():
+        assert not computed(model, np.zeros((1, 4), np.int16), kernels).any()
+
+
+def tables(kinds, source, result, values, length):
+    """What built-in kernels make of each value at each place: (values, places)."""
+    name = "DEQUANTIZE" if kinds[1] == "float32" else "QUANTIZE"
+    model = single(name, (1, length), source, result, kinds)
+    rows = [computed(model, np.full((1, length), value, values.dtype), KERNELS[1])[0] for value in values]
+    return np.stack(rows)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "source", "result", "together"),
+    [
+        (("int8", "int8"), (0.02, 0), (0.06, 3), 16),
+        (("int8", "int8"), (0.02, 0), (0.04, 3), 1),
+        (("int8", "float32"), (0.0137, 3), (1.0, 0), 8),
+        (("float32", "int8"), (1.0, 0), (0.0137, 3), 8),
+        (("int8", "int16"), (0.02, 3), (0.0003, 0), 1),
+        (("float32", "int16"), (1.0, 0), (0.0137, 0), 8),
+        (("int16", "float32"), (0.0137, 0), (1.0, 0), 1),
+    ],
+)
+def test_what_is_left_over_of_a_vector_is_rounded_in_another_way(kinds, source, result, together):
+    values = STORED.astype(kinds[0])
+    if kinds[0] == "float32":
+        values = (values + np.float32(0.5)) * np.float32(0.0137)
+    length = 2 * max(together, 8) + 3
+    table = tables(kinds, source, result, values, length)
+    differs = (table != table[:, -1:]).any(axis=0)
+    assert np.flatnonzero(differs).tolist() == (list(range(length // together * together)) if together > 1 else [])
+    found = analysed(single("DEQUANTIZE" if kinds[1] == "float32" else "QUANTIZE", (1, 32), source, result, kinds))
+    assert found.multiples.get(1, 1) == together
+
+
+@pytest.mark.parametrize(
+    ("shape", "multiple"),
+    [
+        ((1, 32), 16),
+        ((1, 4, 4, 5), 1),
+        ((1, 6, 6, 8), 4),
+        ((1, 5, 5, 8), 2),  # 192 elements in front, and the last position of 8
+        ((1, 3, 10), 10),  # 16 elements in front, which end within a position: all stay
+        ((1, 3, 3), 1),  # fewer than 16 elements: none is in front
+    ],
+)
+def test_elements_keep_their_side(shape, multiple):
+    model = single("QUANTIZE", shape, (0.02, 0), (0.06, 3))
+    assert analysed(model).multiples[1] == multiple
+    channels, positions = shape[-1], math.prod(shape[:-1])
+    last = np.arange(positions * channels) >= positions * channels // 16 * 16
+    for fewer in range(multiple, channels, multiple):
+        kept = last.reshape(positions, channels)[:, :fewer].reshape(-1)
+        np.testing.assert_array_equal(kept, np.arange(kept.size) >= kept.size // 16 * 16)
+
+
+def test_an_open_size_keeps_a_whole_vector_of_channels():
+    model = single("QUANTIZE", (2, 3, 32), (0.02, 0), (0.06, 3))
+    model.subgraphs[0].tensors[1].shapeSignature = np.array([-1, 3, 32], np.int32)
+    assert analysed(model).multiples[1] == 16
+
+
+@pytest.mark.parametrize(("kind", "together"), [("int8", 4), ("float32", 1)])
+def test_float_kernels_count_only_where_others_are_quantised(kind, together):
+    """Built-in kernels compute LOGISTIC of four float32 values together. A file of float32 need not equal to the bit."""
+    tiny = Tiny()
+    x = tiny.tensor("x", (1, 8), kind, quantization(0.02) if kind == "int8" else None)
+    y, z = (tiny.tensor(name, (1, 8), "float32") for name in "yz")
+    if kind == "int8":
+        tiny.operator(CODE.DEQUANTIZE, 2, [x], [y], OPTIONS.DequantizeOptions, schema.DequantizeOptionsT())
+    tiny.operator(CODE.LOGISTIC, 2, [y], [z])
+    assert analysed(tiny.finished([x], [z])).multiples.get(z, 1) == together
+    model = single("LOGISTIC", (1, 5), (), (), ("float32", "float32"))
+    rows = np.linspace(-4, 4, 100, dtype=np.float32)
+    table = np.stack([computed(model, np.full((1, 5), each), KERNELS[1])[0] for each in rows])
+    assert (table != table[:, 4:]).any(axis=0).tolist() == [True] * 4 + [False]
