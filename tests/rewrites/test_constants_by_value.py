@@ -163,7 +163,7 @@ def test_an_open_size_keeps_a_whole_vector_of_channels():
 
 @pytest.mark.parametrize(("kind", "together"), [("int8", 4), ("float32", 1)])
 def test_float_kernels_count_only_where_others_are_quantised(kind, together):
-    """Built-in kernels compute LOGISTIC of four float32 values together. A file of float32 need not equal to the bit."""
+    """Built-in kernels compute LOGISTIC of four float32 values together; a file of float32 need not be exact."""
     tiny = Tiny()
     x = tiny.tensor("x", (1, 8), kind, quantization(0.02) if kind == "int8" else None)
     y, z = (tiny.tensor(name, (1, 8), "float32") for name in "yz")
@@ -175,3 +175,25 @@ def test_float_kernels_count_only_where_others_are_quantised(kind, together):
     rows = np.linspace(-4, 4, 100, dtype=np.float32)
     table = np.stack([computed(model, np.full((1, 5), each), KERNELS[1])[0] for each in rows])
     assert (table != table[:, 4:]).any(axis=0).tolist() == [True] * 4 + [False]
+
+
+@pytest.mark.parametrize(("scale", "known"), [(0.02, True), (0.005, False)])
+def test_an_int8_quotient_of_0_is_told_where_its_shift_is_defined(scale, known):
+    """Divided by the 51 steps of 1.02, at a scale of the result of 1/50."""
+    tiny = Tiny()
+    numbers = {"one": (scale, -19), "two": (0.02, -90), "y": (0.02, 7)}
+    one, two, y = (tiny.tensor(name, (1, 4), "int8", quantization(*each)) for name, each in numbers.items())
+    tiny.operator(CODE.DIV, 2, [one, two], [y], OPTIONS.DivOptions, schema.DivOptionsT())
+    model = tiny.finished([one, two], [y])
+    graph = next(graphs(serde.parse(to_bytes(model))))
+    found = Analysis(graph, Channels.of(graph))
+    found.learn(one, np.array([-19.0, -19, -19, 0]))
+    found.learn(two, np.array([-39.0, np.nan, -90, -39]))
+    operators.analyse(found)
+    np.testing.assert_array_equal(found.known(y), [7 if known else np.nan, np.nan, np.nan, np.nan])
+    runner = Interpreter(model_content=to_bytes(model))
+    runner.allocate_tensors()
+    for index, value in ((one, -19), (two, -39)):
+        runner.set_tensor(index, np.full((1, 4), value, np.int8))
+    runner.invoke()
+    assert (runner.get_tensor(y) == 7).all() == known

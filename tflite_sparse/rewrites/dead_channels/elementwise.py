@@ -5,7 +5,7 @@ built-in and reference kernels (LiteRT 2.3.0, x86-64):
 
 * TANH, LOGISTIC, GELU, ELU, EXP and ABS round the exact value.
 * QUANTIZE and LEAKY_RELU of XNNPACK reduce their multiplier to 8 bits behind the point.
-* HARD_SWISH, SQRT and DIV compute in coarser steps: only what they make of 0 is known.
+* HARD_SWISH, SQRT and DIV compute in coarser steps: only what they make of 0 is known, of DIV not for all scales.
 * int16 GELU and EXP interpolate between the values of a table and do not even meet that of 0.
 
 Which elements a kernel rounds in another way because of their place was found in the same way, on tensors of 1 to 200
@@ -28,6 +28,9 @@ from tflite_sparse.rewrites.dead_channels.numbers import Numbers
 
 _STEPS_OF_A_MULTIPLIER = 2**8
 """Of 1, in which XNNPACK's kernels for QUANTIZE and LEAKY_RELU hold their multiplier: it is half a step off."""
+
+_MOST_STEPS = 255.0
+"""Of an int8 value from its zero point."""
 
 _REQUANTISED_AT_A_TIME = 16
 """Elements that the built-in kernel for QUANTIZE from int8 to int8 computes together."""
@@ -192,8 +195,7 @@ def arithmetic(found: Analysis, operator: Operator) -> bool:
     one, two = operands
     multiplier = 1.0
     if name == "DIV":
-        with np.errstate(divide="ignore", invalid="ignore"):
-            real = np.where(one == 0, np.where(two != 0, two * 0, np.nan), one / two if numbers[0].is_float else np.nan)
+        real = _quotient(found, operator, numbers[0], one, two)
     elif name == "MUL":
         real = np.where((one == 0) | (two == 0), 0.0, one * two)
         for position in range(2):
@@ -203,6 +205,22 @@ def arithmetic(found: Analysis, operator: Operator) -> bool:
         real = one + two if name == "ADD" else one - two
     found.learn(result, numbers[0].computed(real, multiplier, operator.builtinOptions.fusedActivationFunction))
     return True
+
+
+def _quotient(found: Analysis, operator: Operator, result: Numbers, one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    """Return the real quotients by channel; NaN where they are not known.
+
+    The int8 kernel shifts 0 right by ``31 + floor(log2(divisor in steps)) - exponent of the scales``. A shift of more
+    than 31 bits is not defined and mostly makes 1 of it (TensorFlow Lite, ``reference/div.h``, ``DivElementwise``).
+    """
+    if result.is_float:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(one / two)
+    steps = [_scale(found, int(operator.inputs[position])) for position in range(2)]
+    exponent = math.frexp(steps[0] / (steps[1] * result.scale))[1]
+    divisor = np.nan_to_num(np.abs(two) / steps[1], nan=_MOST_STEPS)
+    is_defined = (divisor >= 1) & (np.floor(np.log2(np.maximum(divisor, 1))) <= exponent)
+    return np.where((one == 0) & is_defined & result.folds, 0.0, np.nan)
 
 
 def prelu(found: Analysis, operator: Operator) -> bool:
