@@ -84,13 +84,22 @@ def test_a_file_without_any_says_nothing(encoded):
 
 
 def test_what_sums_in_another_order_is_told(encoded):
-    _, _, report = encoded(*NETWORKS["plain"]("float32"))
+    source, destination, report = encoded(*NETWORKS["plain"]("float32"))
     found = report.channels
     assert found.removed
     assert not found.dead.is_exact
     apart = [check for check in found.verification.runtimes if not check.outputs_bit_exact]
     assert all(check.within_tolerance for check in apart)
+    assert found.sums_in_another_order == bool(apart)
     assert ("in another order" in words.lines(found)[1]) == bool(apart)
+    if apart:
+        last = file_tables.encoding(report)[-1]
+        assert f"what {source} without its dead channels does, bit for bit" in last
+    verified = tflite_sparse.verify(destination, source)
+    assert verified.passed
+    assert verified.allowed_share_of_range == 1e-5
+    told = verification_tables.verdicts(verified)
+    assert any(line.startswith("Differences of up to 1e-05 of the range of an output pass: float32") for line in told)
 
 
 @pytest.fixture(params=["a constant", "an output"])
@@ -182,6 +191,8 @@ def test_verify_knows_the_slices(encoded):
     found = tflite_sparse.verify(destination, source)
     assert found.passed
     assert found.constants.compared > 8
+    assert found.allowed_share_of_range == 0
+    assert not any("pass: float32" in line for line in verification_tables.verdicts(found))
     assert any("has dead channels that" in line for line in verification_tables.verdicts(found))
     model = serde.read(destination)
     graph = next(graphs(model))

@@ -9,7 +9,14 @@ from tflite_sparse.report.page import export as page
 from tflite_sparse.report.text import dead_channels as words
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import markdown, next_steps
-from tflite_sparse.results.dead_channels import BeforeAfter, Channels, CutLayer, DeadChannels, LeftChannels
+from tflite_sparse.results.dead_channels import (
+    BeforeAfter,
+    Channels,
+    CutLayer,
+    DeadChannels,
+    LeftChannels,
+    RemainingChannels,
+)
 from tflite_sparse.results.verification import RuntimeCheck, VerificationReport, WeightsCheck
 
 
@@ -62,18 +69,65 @@ def test_what_is_left_is_named():
     assert words.lines(GONE.model_copy(update={"left": [left]}))[-1] == sentence
 
 
+def checked(*exact):
+    """Channels that went; ``exact``: whether outputs are equal bit for bit in each runtime."""
+    checks = [
+        RuntimeCheck(name=f"runtime {i}", gate=True, signature=None, outputs_bit_exact=each, within_tolerance=True)
+        for i, each in enumerate(exact)
+    ]
+    weights = WeightsCheck(compared=1, values=1, equal=1, missing=[], different=[])
+    proof = VerificationReport(
+        tool="", file="", against="", samples=1, seed=0, tolerance=0.0, weights=weights, runtimes=checks, passed=True,
+        failures=[],
+    )  # fmt: skip
+    return GONE.model_copy(update={"verification": proof})
+
+
+@pytest.mark.parametrize(("exact", "is_told"), [((True, True), False), ((True, False), True)])
+def test_an_export_is_compared_with_what_it_equals(exact, is_told):
+    line = next(
+        line
+        for line in tables.verdicts(example_reports.make(channels=checked(*exact)))
+        if line.startswith("Verification: ")
+    )
+    assert ("outputs equal with those of the dense file without its dead channels bit for bit" in line) == is_told
+
+
+def remaining(name, channels, keeper, multiple=0):
+    return RemainingChannels(name=f"net/{name}/Conv2D", layer=name, channels=channels, keeper=keeper, multiple=multiple)
+
+
+STAY = DEAD.model_copy(
+    update={"remaining": [*(remaining(f"conv{i}", 8 + i, "GELU") for i in range(7)), remaining("head", 4, "MEAN", 16)]}
+)
+STAY_WORDS = (
+    "Channels with weights of 0 that stay: 77 (conv6 14, conv5 13, conv4 12, conv3 11, conv2 10, 2 more) for GELU; "
+    "4 (head 4) for MEAN, which keeps a multiple of 16 or all."
+)
+
+
+@pytest.mark.parametrize("found", [GONE, KEPT])
+def test_channels_with_weights_of_0_that_stay_are_named(found):
+    found = found.model_copy(update={"dead": STAY})
+    assert STAY_WORDS in words.lines(found)
+    assert STAY_WORDS in words.of_inspected(STAY)
+    assert STAY_WORDS in markdown.render(example_reports.make(channels=found))
+
+
+def test_where_none_can_go_only_these_are_named():
+    found = Channels(dead=STAY.model_copy(update={"layers": []}), removed=False)
+    assert words.lines(found) == words.of_inspected(found.dead) == [STAY_WORDS]
+    report = example_reports.make(channels=found)
+    assert "## Dead channels" not in markdown.render(report)
+    assert "<h2>Dead channels</h2>" not in page.render(report)
+
+
 @pytest.mark.parametrize(
     ("merged", "words_of_it"), [(0, "places;"), (1, "in one kernel sums"), (2, "in 2 kernels sums")]
 )
 def test_sums_of_weights_are_told(merged, words_of_it):
-    check = RuntimeCheck(name="a runtime", gate=True, signature=None, outputs_bit_exact=True, within_tolerance=True)
-    weights = WeightsCheck(compared=1, values=1, equal=1, missing=[], different=[])
-    proof = VerificationReport(
-        tool="", file="", against="", samples=1, seed=0, tolerance=0.0, weights=weights, runtimes=[check], passed=True,
-        failures=[],
-    )  # fmt: skip
     dead = DEAD.model_copy(update={"merged": merged})
-    assert words_of_it in words.lines(GONE.model_copy(update={"dead": dead, "verification": proof}))[1]
+    assert words_of_it in words.lines(checked(True).model_copy(update={"dead": dead}))[1]
 
 
 def test_without_any_nothing_is_said():

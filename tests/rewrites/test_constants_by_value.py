@@ -19,6 +19,7 @@ STORED = np.arange(-128, 128)
 KERNELS = (OpResolverType.AUTO, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES, OpResolverType.BUILTIN_REF)
 WITH_OPTIONS = {"HARD_SWISH": "HardSwish", "LEAKY_RELU": "LeakyRelu", "GELU": "Gelu", "ABS": "Abs", "EXP": "Exp"}
 FIXED = {"TANH": (1 / 128, 0), "LOGISTIC": (1 / 256, -128)}  # what kernels demand of the result
+FIRST_VERSION = ("QUANTIZE", "ELU", "HARD_SWISH", "SQRT", "RELU_0_TO_1")
 COARSE = ("HARD_SWISH", "SQRT")
 INT8 = ("TANH", "LOGISTIC", "ELU", "GELU", "EXP", "ABS", "RELU", "RELU6", "RELU_0_TO_1", "LEAKY_RELU", *COARSE)
 
@@ -35,7 +36,7 @@ def single(name, shape, source, result, kinds=("int8", "int8"), **fields):
     for key, value in fields.items():
         setattr(options, key, value)
     kind = 0 if words is None else getattr(OPTIONS, f"{words}Options")
-    tiny.operator(getattr(CODE, name), 1 if name in ("QUANTIZE", "ELU") else 2, [x], [y], kind, options)
+    tiny.operator(getattr(CODE, name), 1 if name in FIRST_VERSION else 2, [x], [y], kind, options)
     return tiny.finished([x], [y])
 
 
@@ -83,12 +84,22 @@ def test_every_kernel_computes_the_constants_that_are_told(name):
             known = ~np.isnan(told)
             assert known[source[1] + 128] or name == "EXP"
             shares.append(known.mean())
-            for kernels in KERNELS:
-                found = computed(model, STORED.astype(np.int8)[None], kernels)
-                if found is not None:
-                    np.testing.assert_array_equal(found[0][known], told[known])
+            found = [computed(model, STORED.astype(np.int8)[None], kernels) for kernels in KERNELS]
+            assert found[0] is not None
+            for each in found:
+                if each is not None:
+                    np.testing.assert_array_equal(each[0][known], told[known])
     least = 1 / 256 if name in COARSE else 0.4
     assert np.mean(shares) >= least
+
+
+@pytest.mark.parametrize(("ratio", "known"), [(2.0**-9, True), (2.0**-10, False), (1e-7, False)])
+def test_a_hard_swish_of_0_is_told_where_its_shift_is_defined(ratio, known):
+    """A converter gives a tensor of zeros a scale of next to nothing."""
+    model = single("HARD_SWISH", (1, 4), (0.01 * ratio, -5), (0.01, 61))
+    np.testing.assert_array_equal(analysed(model, np.full(4, -5.0)).known(1), [61 if known else np.nan] * 4)
+    found = [computed(model, np.full((1, 4), -5, np.int8), kernels) for kernels in KERNELS[:2]]
+    assert all((each == 61).all() for each in found) == known
 
 
 @pytest.mark.parametrize(("name", "known"), [("GELU", False), ("TANH", True), ("LEAKY_RELU", True), ("ABS", True)])

@@ -19,15 +19,12 @@ from tflite_sparse.results.verification import RuntimeCheck, VerificationReport
 from tflite_sparse.rewrites.dead_channels.cut import Cut, Staying
 from tflite_sparse.runtime.input_shapes import Shapes
 from tflite_sparse.verification import before_classes, engine
-from tflite_sparse.verification.engine import EXACT, Tolerance
+from tflite_sparse.verification.engine import EXACT, IN_ANOTHER_ORDER
 from tflite_sparse.verification.observation import graph_of
 from tflite_sparse.verification.samples import Samples
 
 MOST_ATTEMPTS = 4
 """Cuts of one file that are compared: each comparison runs the file in every runtime."""
-
-IN_ANOTHER_ORDER = Tolerance(share_of_range=1e-5)
-"""Allowed for float32, whose kernels sum in another order for another number of channels."""
 
 _WITHOUT, _WITH = "the file without dead channels", "the dense file"
 

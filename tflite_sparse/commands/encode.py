@@ -94,6 +94,8 @@ def encode(
         except ExecutionError as error:
             raise error.renamed(trimmed.file, told).renamed(weights, told) from error
         against = made.verification.against.replace(str(trimmed.file), told).replace(str(weights), told)
+        if trimmed.channels is not None and trimmed.channels.sums_in_another_order:
+            against += " without its dead channels"  # with them other last bits are computed
         verified = made.verification.model_copy(update={"against": against})
         if not verified.passed:
             raise _not_delivered(verified.failures, temporary, destination)

@@ -165,6 +165,7 @@ class VerificationReport(Part):
         against: the reference.
         samples: number of samples in each runtime, boundaries included.
         tolerance: largest difference of outputs that is allowed.
+        allowed_share_of_range: largest difference that is allowed as a share of an output's range, if that is more.
         input_shapes: shapes of the reference's inputs with open sizes, by name.
         not_compared: why outputs were compared in no runtime, if so.
         across: the reference in one runtime compared with another.
@@ -182,6 +183,7 @@ class VerificationReport(Part):
     samples: int
     seed: int
     tolerance: float
+    allowed_share_of_range: float = 0.0
     weights: WeightsCheck
     runtimes: list[RuntimeCheck]
     across: list[AcrossRuntimes] = []

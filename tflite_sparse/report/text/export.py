@@ -99,7 +99,7 @@ def verdicts(report: Report) -> list[str]:
         lines.append("Accuracy: not measured; there were no data.")
     lines += channel_words.lines(report.channels)
     if report.verification is not None:
-        lines.append(verification(report.verification))
+        lines.append(verification(report.verification, without=_without(report)))
     lines += time_step.lines(report.time_step)
     lines += io_order.lines(report.io_order)
     if report.pixels is not None:
@@ -139,8 +139,19 @@ def _kernels(report: Report) -> str:
     return f"{pruning.prunable_kernels} prunable kernels hold {pruning.prunable_weights:,} weights, {share}"
 
 
-def verification(found: Verification) -> str:
-    """Describe the checks of the written file in a sentence."""
+def _without(report: Report) -> str:
+    """Return what the dense file lacks that outputs are compared with, if the whole one has other last bits."""
+    is_apart = report.channels is not None and report.channels.sums_in_another_order
+    return " with those of the dense file without its dead channels" if is_apart else ""
+
+
+def verification(found: Verification, *, without: str = "") -> str:
+    """Describe the checks of the written file in a sentence.
+
+    Args:
+        found: the checks.
+        without: what outputs are equal with, if that is not the dense file itself.
+    """
     weights = "equal" if found.weights_bit_exact else "NOT equal"
     good = [runtime.name for runtime in found.runtimes if runtime.outputs_bit_exact]
     bad = [runtime.name for runtime in found.runtimes if runtime.outputs_bit_exact is False]
@@ -150,7 +161,7 @@ def verification(found: Verification) -> str:
     missing = [runtime.name for runtime in found.runtimes if runtime.unavailable == NOT_INSTALLED]
     line = f"Verification: decoded weights {weights} to the dense ones bit for bit"
     if good:
-        line += f"; outputs equal bit for bit on {found.samples} samples in {', '.join(good)}"
+        line += f"; outputs equal{without} bit for bit on {found.samples} samples in {', '.join(good)}"
     if bad:
         line += f"; outputs NOT equal in {', '.join(bad)}"
     if absent:

@@ -50,6 +50,11 @@ def verdicts(report: VerificationReport, *, brief: bool = False) -> list[str]:
             f"Channels: {report.against} has dead channels that {report.file} has not; {constants.compared:,} of their "
             f"constants were compared in {len(constants.runtimes)} runtimes."
         )
+    if report.constants is not None and report.allowed_share_of_range:
+        lines.append(
+            f"Differences of up to {report.allowed_share_of_range:g} of the range of an output pass: float32 kernels "
+            "sum in another order for another number of channels."
+        )
     if report.input_shapes:
         shapes = "; ".join(
             f"{shortened(name)} ({', '.join(map(str, shape))})" for name, shape in report.input_shapes.items()

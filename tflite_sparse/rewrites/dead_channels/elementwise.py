@@ -51,12 +51,14 @@ class _Function:
         only_zero: whether nothing but what becomes of 0 is known.
         is_coarse: whether a kernel reduces the multiplier to few bits.
         in_int16: whether int16 kernels yield the value for 0 that the function has.
+        least_ratio: of the scales, source by result: for less a kernel shifts by more bits than it has.
     """
 
     of: Callable[..., np.ndarray]
     only_zero: bool = False
     is_coarse: bool = False
     in_int16: bool = True
+    least_ratio: float = 0.0
 
 
 def _gelu(real: np.ndarray, options: object) -> np.ndarray:
@@ -81,7 +83,7 @@ _FUNCTIONS = {
     "ABS": _Function(lambda real, _: np.asarray(np.abs(real))),
     "RELU_0_TO_1": _Function(lambda real, _: np.clip(real, 0, 1)),
     "LEAKY_RELU": _Function(_leaky_relu, is_coarse=True),
-    "HARD_SWISH": _Function(lambda real, _: real, only_zero=True),
+    "HARD_SWISH": _Function(lambda real, _: real, only_zero=True, least_ratio=2.0**-9),
     "NEG": _Function(lambda real, _: -real, only_zero=True),
     "SIN": _Function(lambda real, _: real, only_zero=True),
     "SQRT": _Function(lambda real, _: real, only_zero=True),
@@ -113,7 +115,8 @@ def by_function(found: Analysis, operator: Operator) -> bool:
     function = _FUNCTIONS[name]
     if function.only_zero or not numbers[0].folds:
         real = np.where(real == 0, real, np.nan)
-    if numbers[0].kind == schema.TensorType.INT16 and not function.in_int16:
+    is_in_table = function.in_int16 or numbers[0].kind != schema.TensorType.INT16
+    if not is_in_table or multiplier < function.least_ratio:
         real = np.full_like(real, np.nan)
     values = np.full_like(real, np.nan)
     known = ~np.isnan(real)
