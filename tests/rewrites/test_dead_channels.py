@@ -432,6 +432,17 @@ def test_weights_that_are_not_finite_keep_their_channels(position):
     assert not cut(net.finished(y))[2].slices
 
 
+def test_outputs_of_an_infinite_scale_are_not_known():
+    """A converter may give such scales to a layer of zeros."""
+    net = Network()
+    x = net.conv(net.source, 16, 1, dead=range(6), relu=True)
+    net.tiny.graph.tensors[net.tiny.graph.operators[0].inputs[1]].quantization.scale[:2] = np.inf
+    bias = net.tiny.graph.tensors[net.tiny.graph.operators[0].inputs[2]].buffer
+    net.tiny.model.buffers[bias].data.view(np.int32)[0] = 0
+    _, _, found = cut(net.finished(net.conv(x, 6, 1)))
+    assert [each.channels.tolist() for each in found.predicted] == [[2, 3, 4, 5]]
+
+
 def test_one_channel_stays():
     net = Network()
     x = net.conv(net.source, 16, 1, dead=range(16), relu=True)

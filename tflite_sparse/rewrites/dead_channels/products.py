@@ -157,6 +157,7 @@ def _requantised(
     if source.is_float:
         return result.stored(sums, activation=activation)
     scale = scales_of(found.graph.tensor(kernel.constant.tensor)).astype(np.float64) * source.scale
+    scale = np.where(np.isfinite(scale), scale, np.nan)  # a converter may give a layer of zeros an infinite one
     return result.stored(sums * scale, scale / result.scale, activation)
 
 
