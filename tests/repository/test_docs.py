@@ -2,12 +2,14 @@
 
 import importlib.util
 import re
+import textwrap
 from pathlib import Path
 from xml.etree import ElementTree
 
 import click
 import pytest
 
+from tflite_sparse.pruning import recipe_file
 from tflite_sparse.settings import ExportSettings, FitSettings
 from tflite_sparse_cli.main import cli
 
@@ -66,6 +68,24 @@ def test_options_named_in_the_documents_exist():
     }
     assert len(named) > 30
     assert not [f"{path}: {option}" for path, option in sorted(named) if option not in known]
+
+
+def recipes():
+    """Every recipe in a document, in a fence or indented: (document, number of the line, text)."""
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
+        content = path.read_text(encoding="utf-8")
+        fenced = re.finditer(r"^```toml\n(.*?)^```", content, re.M | re.S)
+        indented = re.finditer(r"^((?: {4}.*\n|\n)+)", content, re.M)
+        for found in (*fenced, *indented):
+            if "[[rule]]" in found[1]:
+                yield pytest.param(found[1], id=f"{path.name}:{content.count(chr(10), 0, found.start()) + 1}")
+
+
+@pytest.mark.parametrize("content", list(recipes()))
+def test_recipes_in_the_documents_are_accepted(content, tmp_path):
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(textwrap.dedent(content), encoding="utf-8")
+    assert recipe_file.read(recipe).rules
 
 
 def test_the_index_names_every_document():
