@@ -569,18 +569,6 @@ def test_two_scales_of_another_axis_keep_all_channels():
         assert bool(removal.remove(model).slices) is expected
 
 
-def test_a_shared_float16_kernel_keeps_all_channels():
-    """Two operators read what one DEQUANTIZE makes."""
-    net = Network("float16")
-    x = net.conv(net.source, MANY, 1, dead=SOME)
-    assert gone(net.finished(net.conv(x, 6, 1)))[1] == len(SOME)
-    net = Network("float16")
-    x, y = (net.conv(net.source, MANY, 1, dead=SOME) for _ in range(2))
-    first, second = (operator for operator in net.tiny.graph.operators if len(operator.inputs) == 3)
-    second.inputs[1] = first.inputs[1]
-    assert gone(net.finished(net.conv(x, 6, 1), net.conv(y, 6, 1)))[1] == 0
-
-
 @pytest.mark.parametrize("has_scale", [True, False])
 def test_int8_kernels_behind_a_dequantize_lose_channels(has_scale):
     net = Network("float16")

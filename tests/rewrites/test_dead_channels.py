@@ -238,6 +238,24 @@ def test_a_kernel_that_operators_share_is_cut_for_one_of_them():
     assert_same(net, content, smaller)
 
 
+@pytest.mark.parametrize("shares", ["what is rebuilt", "constants"])
+def test_float16_weights_that_operators_share_are_cut_for_each(shares):
+    """Two convolutions read one DEQUANTIZE, or two of one constant; of the second one other channels go."""
+    net = Network("float16")
+    x, y = net.conv(net.source, 16, 1, dead=(0, 1, 2)), net.conv(net.source, 16, 1)
+    operators = net.tiny.graph.operators
+    if shares == "constants":
+        for one, two in zip(operators[:2], operators[3:5], strict=True):
+            two.inputs = one.inputs.copy()
+    else:
+        operators[5].inputs[1:] = operators[2].inputs[1:]
+        del operators[3:5]
+    content, smaller, found = cut(net.finished(net.conv(x, 6, 1), net.conv(y, 6, 1, unread=(5, 6))))
+    outputs = [layer.outputs for layer in found.layers if layer.outputs[0] == 16]
+    assert outputs == [(16, 13), (16, 11)]
+    assert_same(net, content, smaller, exact=False)
+
+
 def test_a_bias_that_three_operators_share_is_cut_for_each_of_two():
     net = Network("float32")
     x, y, z = (net.conv(net.source, 16, 1) for _ in range(3))

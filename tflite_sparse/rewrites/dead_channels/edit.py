@@ -20,7 +20,7 @@ from tflite_sparse.flatbuffer.graph import (
     signature_of,
     text,
 )
-from tflite_sparse.flatbuffer.types import QuantizationParameters, Tensor
+from tflite_sparse.flatbuffer.types import Operator, QuantizationParameters, Tensor
 from tflite_sparse.rewrites.dead_channels.analysis import Analysis, Depthwise, Operand, Product, SizeOperand
 from tflite_sparse.rewrites.dead_channels.cut import Layer, Predicted, Slice
 from tflite_sparse.rewrites.dead_channels.kernels import Constant, Kernel
@@ -142,18 +142,34 @@ class Editing:
         """Store the kept part of a constant, in a tensor of its own if others read the former one."""
         graph, index = self._graph, constant.tensor
         found = Slice(graph.number, index, index, kept, has_folded, merged)
-        if constant.rebuilt is None and self._readers[index] > 1:
+        rebuilt, read_by, position = constant.rebuilt, reader.operator, constant.position
+        if rebuilt is not None:
+            rebuilt, read_by, position = *self._rebuilt_for(reader.operator, constant.position, rebuilt), 0
+        if self._readers[index] > 1:
             self._readers[index] -= 1
             index = graph.add_tensor(copy.copy(graph.tensor(index)))
-            rewire(reader.operator, constant.position, index)
+            rewire(read_by, position, index)
             found = replace(found, found=index)
         tensor, part = graph.tensor(index), np.ascontiguousarray(found.of(values))
-        for each in (tensor, None if constant.rebuilt is None else graph.tensor(constant.rebuilt)):
+        for each in (tensor, None if rebuilt is None else graph.tensor(rebuilt)):
             if each is not None:
                 each.shape, each.shapeSignature = np.array(part.shape, np.int32), None
                 each.quantization = _cut_scales(each, kept)
         graph.store(tensor, part)
         self.slices.append(found)
+
+    def _rebuilt_for(self, reader: Operator, position: int, rebuilt: int) -> tuple[int, Operator]:
+        """Return what a DEQUANTIZE makes of a constant for one reader alone, and that DEQUANTIZE."""
+        graph, former = self._graph, self.found.producers[rebuilt]
+        if self._readers[rebuilt] == 1:
+            return rebuilt, former
+        self._readers[rebuilt] -= 1
+        self._readers[int(former.inputs[0])] += 1
+        added, index = copy.copy(former), graph.add_tensor(copy.copy(graph.tensor(rebuilt)))
+        added.inputs, added.outputs = former.inputs.copy(), np.array([index], np.int32)
+        graph.subgraph.operators.insert(graph.operators.index(reader), added)
+        rewire(reader, position, index)
+        return index, added
 
     def _add_bias(self, kernel: Kernel, values: np.ndarray) -> None:
         """Give an operator the bias that the converter left out because it was all zeros. int8 only."""

@@ -93,9 +93,7 @@ class Constants:
         return Kernel(operator, constant, values, axis, bias, bias_values)
 
     def operand(self, operator: Operator, position: int) -> tuple[Constant, np.ndarray] | None:
-        """Return a constant that an operator reads, with its values; None if it is none.
-
-        The constant may lie behind a DEQUANTIZE that no other operator reads.
+        """Return a constant that an operator reads, also behind a DEQUANTIZE, with its values; None if it is none.
 
         Args:
             operator: the operator.
@@ -105,8 +103,6 @@ class Constants:
         if index < 0:
             return None
         origin = self.rebuilt.get(index)
-        if origin is not None and len(self.uses[index]) + len(self.uses[origin]) > 2:
-            return None  # others read the same cut
         values = self.graph.constant(index if origin is None else origin)
         if values is None:
             return None
