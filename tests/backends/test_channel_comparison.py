@@ -82,3 +82,17 @@ def test_channels_are_joined():
     one, two = {(0, 1): np.array([1, 3])}, {(0, 1): np.array([2, 3]), (1, 1): np.array([0])}
     found = channel_comparison.joined(one, two)
     assert {key: each.tolist() for key, each in found.items()} == {(0, 1): [1, 2, 3], (1, 1): [0]}
+
+
+@pytest.mark.parametrize(("vary", "refused"), [((True, True), None), ((True, False), "of signature 'two'")])
+def test_outputs_of_each_signature_must_vary(vary, refused):
+    """Each signature runs graphs of its own, and what never varies proves nothing."""
+    checks = [
+        RuntimeCheck(
+            name="a runtime", gate=True, signature=name, outputs_bit_exact=True, within_tolerance=True,
+            outputs_vary=each, distinct_outputs=1 + each,
+        )
+        for name, each in zip(("one", "two"), vary, strict=True)
+    ]  # fmt: skip
+    found = channel_comparison.refusal(report().model_copy(update={"runtimes": checks, "failures": []}), Cut())
+    assert found is None if refused is None else f"outputs {refused} are the same on all 1 samples" in found

@@ -93,6 +93,17 @@ def test_an_export_is_compared_with_what_it_equals(exact, is_told):
     assert ("outputs equal with those of the dense file without its dead channels bit for bit" in line) == is_told
 
 
+def test_runtimes_are_named_once_with_their_signatures():
+    found = checked(True, True, True)
+    checks = [
+        check.model_copy(update={"name": name, "signature": signature})
+        for check, name, signature in zip(found.verification.runtimes, "aab", ("one", "two", "one"), strict=True)
+    ]
+    proof = found.verification.model_copy(update={"runtimes": checks})
+    found = found.model_copy(update={"verification": proof})
+    assert "bit for bit in a (signature 'one' and 'two'), b (signature 'one') (1 samples" in words.lines(found)[1]
+
+
 def remaining(name, channels, keeper, multiple=0):
     return RemainingChannels(name=f"net/{name}/Conv2D", layer=name, channels=channels, keeper=keeper, multiple=multiple)
 

@@ -86,8 +86,10 @@ def refusal(found: VerificationReport, cut: Cut) -> str | None:
     apart = [check.where for check in checks if not check.outputs_bit_exact]
     if apart and cut.is_exact:
         return f"outputs are not equal bit for bit in {', '.join(apart)}"
-    if not any(check.outputs_vary for check in checks):
-        return f"the outputs are the same on all {found.samples} samples, so that their equality proves nothing"
+    for signature in dict.fromkeys(check.signature for check in checks):
+        if not any(check.outputs_vary for check in checks if check.signature == signature):
+            of = "" if signature is None else f" of signature {signature!r}"
+            return f"the outputs{of} are the same on all {found.samples} samples, so that their equality proves nothing"
     if cut.predicted and (found.constants is None or not found.constants.compared):
         return "no runtime here yields the constants of the channels"
     return None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tflite_sparse.report.text.names import shown
 from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.dead_channels import BeforeAfter, Channels, DeadChannels
-from tflite_sparse.results.verification import VerificationReport
+from tflite_sparse.results.verification import RuntimeCheck, VerificationReport
 
 _MOST_NAMED = 5
 """Kernels that a sentence names for each reason."""
@@ -93,18 +95,28 @@ def _checked(dead: DeadChannels, found: VerificationReport) -> str:
     """Say how the dense file without the channels was compared with the whole one."""
     compared = [check for check in found.runtimes if check.outputs_bit_exact is not None]
     fewest = min((check.distinct_outputs or 0 for check in compared), default=0)
-    equal = [check.name for check in compared if check.outputs_bit_exact]
+    equal = _places([check for check in compared if check.outputs_bit_exact])
     words = "Kept weights equal those of the dense file bit for bit at their places"
     if dead.merged:
         kernels = "one kernel" if dead.merged == 1 else f"{dead.merged} kernels"
         words += f" (in {kernels} sums of those for channels of one value)"
     if equal:
-        words += f"; outputs are equal bit for bit in {', '.join(equal)}"
-    apart = [check.name for check in compared if not check.outputs_bit_exact]
+        words += f"; outputs are equal bit for bit in {equal}"
+    apart = _places([check for check in compared if not check.outputs_bit_exact])
     if apart and not dead.is_exact:
         largest = max(each.largest_difference or 0.0 for check in compared for each in check.differences)
-        words += f"; in {', '.join(apart)}, which sums in another order, they differ by up to {largest:.1g}"
+        words += f"; in {apart}, which sums in another order, they differ by up to {largest:.1g}"
     words += f" ({found.samples} samples, {fewest} or more distinct outputs)"
     if found.constants is not None and found.constants.compared:
         words += f"; {found.constants.compared:,} predicted constants hold in {', '.join(found.constants.runtimes)}"
     return words + "."
+
+
+def _places(checks: Sequence[RuntimeCheck]) -> str:
+    """Name each runtime once, with its signatures if there are several."""
+    signatures: dict[str, list[str]] = {}
+    for check in checks:
+        signatures.setdefault(check.name, []).extend([check.signature] if check.signature else [])
+    return ", ".join(
+        f"{name} (signature {' and '.join(map(repr, each))})" if each else name for name, each in signatures.items()
+    )
