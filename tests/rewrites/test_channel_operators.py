@@ -765,6 +765,16 @@ def test_an_operator_without_a_result_keeps_what_it_reads():
     assert gone(net.finished(reading(net, x)))[1] == 0
 
 
+@pytest.mark.parametrize(("name", "passes"), [("RESIZE_BILINEAR", False), ("RESIZE_NEAREST_NEIGHBOR", True)])
+def test_weighted_sums_of_equal_float_values_are_not_known(name, passes):
+    """What LOGISTIC makes of 0 is 0.5; a sum of shares of that may be less."""
+    net = Network("float32")
+    x = net.logistic(net.conv(net.source, MANY, 1, dead=SOME))
+    y = resized(name)(net, x)
+    predicted = removal.remove(net.finished(net.conv(y, 6, 1, unread=SOME))).predicted
+    assert {each.tensor: sorted(set(each.values.tolist())) for each in predicted}.get(y) == ([0.5] if passes else None)
+
+
 def test_what_is_divided_by_0_is_no_constant():
     net = Network("float32")
     x = net.conv(net.source, MANY, 1, dead=SOME)

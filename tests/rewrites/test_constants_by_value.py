@@ -113,6 +113,60 @@ def test_of_int16_only_what_becomes_of_0_is_told(name, known):
         assert not computed(model, np.zeros((1, 4), np.int16), kernels).any()
 
 
+def operands(name, kinds, result, values):
+    """What is told of an operator on two activations of these values, in steps of 0.5."""
+    tiny = Tiny()
+    kinds = [(each, None if each in ("float32", "bool") else quantization(0.5)) for each in (*kinds, result)]
+    *inputs, y = (tiny.tensor(f"t{i}", (1, 4), *kind) for i, kind in enumerate(kinds))
+    words = "".join(part.title() for part in name.split("_"))
+    options = getattr(schema, f"{words}OptionsT", None)
+    tiny.operator(getattr(CODE, name), 1, inputs, [y], getattr(OPTIONS, f"{words}Options", 0), options and options())
+    graph = next(graphs(serde.parse(to_bytes(tiny.finished(inputs, [y])))))
+    found = Analysis(graph, Channels.of(graph))
+    for each, known in zip(inputs, values, strict=True):
+        found.learn(each, np.array(known))
+    operators.analyse(found)
+    return found.known(y)
+
+
+NAN = np.nan
+
+
+@pytest.mark.parametrize("kind", ["float32", "int8"])
+def test_of_comparisons_and_choices_only_those_of_zeros_are_told(kind):
+    found = operands("GREATER", (kind, kind), "bool", ([0, 0, NAN, 2], [0, NAN, 0, 0]))
+    np.testing.assert_array_equal(found, [0, NAN, NAN, NAN])
+    found = operands("SELECT_V2", ("bool", kind, kind), kind, ([0, NAN, 0, NAN], [1, 1, NAN, 5], [3, 3, NAN, 5]))
+    np.testing.assert_array_equal(found, [3, NAN, NAN, NAN])
+
+
+def test_only_0_passes_a_slope_of_its_own():
+    """PRELU; LEAKY_RELU, whose slope is an option, passes other constants too."""
+    model = Tiny()
+    x, y = (model.tensor(name, (1, 4), "int8", quantization(0.5)) for name in "xy")
+    slope = model.constant("slope", np.full((1, 1, 4), 64, np.int8), quantization(1 / 128))
+    model.operator(CODE.PRELU, 1, [x, slope], [y])
+    found = analysed(model.finished([x], [y]), np.array([0.0, 4, -4, NAN])).known(y)
+    np.testing.assert_array_equal(found, [0, NAN, NAN, NAN])
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "told"),
+    [
+        ("ADD", ([0, 0.1, NAN, 3e38], [1, 0.2, 1, 3e38]), [1, np.float32(0.1 + 0.2), NAN, NAN]),
+        ("MUL", ([0, 0.1, NAN, NAN], [NAN, 0.2, 1, 0]), [0, np.float32(0.1 * 0.2), NAN, 0]),
+        ("DIV", ([0, 1, 0, 1], [NAN, 3, 0, 0]), [NAN, np.float32(1 / 3), NAN, NAN]),
+    ],
+)
+def test_float_operations_on_two_constants_are_rounded_once(name, values, told):
+    np.testing.assert_array_equal(operands(name, ("float32", "float32"), "float32", values), told)
+
+
+def test_float_constants_become_steps():
+    model = single("QUANTIZE", (1, 4), (), (0.5, 3), ("float32", "int8"))
+    np.testing.assert_array_equal(analysed(model, np.array([0, 1, -0.25, NAN])).known(1), [3, 5, NAN, NAN])
+
+
 def tables(kinds, source, result, values, length):
     """What built-in kernels make of each value at each place: (values, places)."""
     name = "DEQUANTIZE" if kinds[1] == "float32" else "QUANTIZE"
@@ -167,8 +221,9 @@ def test_elements_keep_their_side(shape, multiple):
 
 
 def test_an_open_size_keeps_a_whole_vector_of_channels():
-    model = single("QUANTIZE", (2, 3, 32), (0.02, 0), (0.06, 3))
-    model.subgraphs[0].tensors[1].shapeSignature = np.array([-1, 3, 32], np.int32)
+    model = single("QUANTIZE", (1, 5, 8), (0.02, 0), (0.06, 3))
+    assert analysed(model).multiples[1] == 4
+    model.subgraphs[0].tensors[1].shapeSignature = np.array([-1, 5, 8], np.int32)
     assert analysed(model).multiples[1] == 16
 
 

@@ -143,10 +143,8 @@ def rescaled(found: Analysis, operator: Operator) -> bool:
     together = _at_a_time(numbers[0], numbers[1])
     if together > 1:
         found.multiples[result] = _by_place(found, result, together)
-    real = numbers[0].real(found.known(source))
-    if numbers[0].kind != numbers[1].kind:
-        real = np.where(real == 0, real, np.nan)
-    found.learn(result, numbers[1].stored(real, multiplier, off=_off(found, source, numbers[0])))
+    off = _off(found, source, numbers[0]) if numbers[0].folds else 0.0
+    found.learn(result, numbers[1].stored(numbers[0].real(found.known(source)), multiplier, off=off))
     return True
 
 

@@ -59,13 +59,18 @@ def analyse(found: Analysis) -> None:
 
 
 def _kept(found: Analysis, operator: Operator) -> bool:
-    """Pooling and resizing: of equal values the same value, where both tensors have the same scale."""
+    """Pooling and resizing: of equal values the same value, where both tensors have the same scale.
+
+    A mean or a weighted sum of equal float32 values may be rounded, but for 0.
+    """
     source, result = int(operator.inputs[0]), int(operator.outputs[0])
     if not found.same(source, result):
         return False
+    numbers, values = found.numbers.get(source), found.known(source)
     activation = getattr(operator.builtinOptions, "fusedActivationFunction", 0)
-    if found.numbers.get(source) == found.numbers.get(result) and activation == 0:
-        found.learn(result, found.known(source))
+    if numbers is not None and numbers == found.numbers.get(result) and activation == 0:
+        rounds = numbers.is_float and found.graph.operator_name(operator) in ("AVERAGE_POOL_2D", "RESIZE_BILINEAR")
+        found.learn(result, numbers.stored(values) if rounds else values)
     return True
 
 

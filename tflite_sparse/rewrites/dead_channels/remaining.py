@@ -25,9 +25,8 @@ def remaining(found: Analysis, gone: np.ndarray) -> Iterator[Remaining]:
     """
     labels = found.labels()
     stay = [(operator, kernel, channels[~gone[channels]]) for operator, kernel, channels in _without_weights(found)]
-    if not any(channels.size for _, _, channels in stay):
-        return
-    keepers = _keepers(found, labels, gone)
+    groups = {int(group) for _, _, channels in stay for group in labels[channels]}
+    keepers = _keepers(found, labels, gone, groups) if groups else {}
     for operator, kernel, channels in stay:
         counts = Counter(keepers.get(int(group), ("one channel must stay", 0)) for group in labels[channels])
         name, kind = text(found.graph.tensor(kernel).name), found.graph.operator_name(operator)
@@ -50,23 +49,22 @@ def _without_weights(found: Analysis) -> Iterator[tuple[Operator, int, np.ndarra
         yield operator, kernel, found.channels.of_tensor(result)[is_zero]
 
 
-def _keepers(found: Analysis, labels: np.ndarray, gone: np.ndarray) -> dict[int, tuple[str, int]]:
-    """Return what keeps each group of channels: the kind of an operator, and the multiple that it keeps or 0."""
+def _keepers(found: Analysis, labels: np.ndarray, gone: np.ndarray, groups: set[int]) -> dict[int, tuple[str, int]]:
+    """Return what keeps groups of channels: the kind of an operator, and the multiple that it keeps or 0."""
     keepers: dict[int, tuple[str, int]] = {}
     for channels, keeper in found.keepers:
-        for group in np.unique(labels[channels]):
-            keepers.setdefault(int(group), (keeper, 0))
+        for group in groups.intersection(labels[channels].tolist()):
+            keepers.setdefault(group, (keeper, 0))
     for edit in found.edits:
         if isinstance(edit, Product):
-            source = found.channels.of_tensor(edit.source)
             needed = edit.reads[~gone[found.channels.of_tensor(edit.result)]].any(axis=0)
-            for channel in np.flatnonzero(needed):
-                group = int(labels[source[channel]])
-                if group not in keepers:
-                    keepers[group] = (_unfolded(found, labels, edit, int(source[channel])), 0)
+            for channel in found.channels.of_tensor(edit.source)[needed]:
+                group = int(labels[channel])
+                if group in groups and group not in keepers:
+                    keepers[group] = (_unfolded(found, labels, edit, int(channel)), 0)
     for tensor, multiple in sorted(found.multiples.items(), key=lambda each: -each[1]):
-        for group in np.unique(labels[found.channels.of_tensor(tensor)]):
-            keepers.setdefault(int(group), (found.graph.operator_name(found.producers[tensor]), multiple))
+        for group in groups.intersection(labels[found.channels.of_tensor(tensor)].tolist()):
+            keepers.setdefault(group, (found.graph.operator_name(found.producers[tensor]), multiple))
     return keepers
 
 
