@@ -83,6 +83,18 @@ def test_a_file_without_any_says_nothing(encoded):
     assert report.channels is None
 
 
+def test_where_none_can_go_those_with_weights_of_0_are_named(encoded):
+    net = Network()
+    x = net.conv(net.source, 16, 1, dead=range(6))
+    y = net.like(x)
+    net.append(CODE.SOFTMAX, [x], [y], OPTIONS.SoftmaxOptions, net.options("SoftmaxOptionsT", beta=1.0))
+    source, _, report = encoded(net, net.conv(y, 6, 1))
+    assert not report.channels.removed
+    assert not report.channels.dead.layers
+    told = ["Channels with weights of 0 that stay: 6 (w1 6) for SOFTMAX."]
+    assert words.lines(report.channels) == words.of_inspected(tflite_sparse.inspect(source).dead_channels) == told
+
+
 def test_what_sums_in_another_order_is_told(encoded):
     source, destination, report = encoded(*NETWORKS["plain"]("float32"))
     found = report.channels
