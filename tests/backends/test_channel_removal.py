@@ -84,7 +84,7 @@ def test_a_file_without_any_says_nothing(encoded):
 
 
 def test_where_none_can_go_those_with_weights_of_0_are_named(encoded):
-    net = Network()
+    net = Network("float32")
     x = net.conv(net.source, 16, 1, dead=range(6))
     y = net.like(x)
     net.append(CODE.SOFTMAX, [x], [y], OPTIONS.SoftmaxOptions, net.options("SoftmaxOptionsT", beta=1.0))

@@ -187,6 +187,17 @@ def number(net, x, name, value):
     return y
 
 
+def hard_tanh(net, x):
+    """MINIMUM and MAXIMUM with one number each."""
+    for name, bound in (("MINIMUM", 1), ("MAXIMUM", -1)):
+        y = net.like(x)
+        options = schema.MaximumMinimumOptionsT()
+        one = net.constant(np.array(bound, np.float32))
+        net.append(getattr(CODE, name), [x, one], [y], OPTIONS.MaximumMinimumOptions, options)
+        x = y
+    return x
+
+
 def softsign(net, x):
     """``x / (abs(x) + 1)``."""
     return net.binary(x, number(net, plain("ABS", "AbsOptions")(net, x), "ADD", 1), "DIV")
@@ -310,6 +321,7 @@ FORMS = {
     "ADD of a column": (with_constant("ADD", (6, 1)), NEITHER),
     "ADD of a constant that is rebuilt": (with_rebuilt_constant, UNREAD),
     "DIV by a constant": (with_constant("DIV", (MANY,)), BOTH),
+    "hard tanh": (hard_tanh, BOTH),
     "PRELU": (sloped((1, 1, MANY)), BOTH),
     "PRELU of one slope": (sloped((1, 1, 1)), BOTH),
     "softsign": (softsign, BOTH),

@@ -40,9 +40,13 @@ def single(name, shape, source, result, kinds=("int8", "int8"), **fields):
     return tiny.finished([x], [y])
 
 
-def analysed(model, values=None):
+def _of(model):
     graph = next(graphs(serde.parse(to_bytes(model))))
-    found = Analysis(graph, Channels.of(graph))
+    return graph, Channels.of(graph)
+
+
+def analysed(model, values=None):
+    found = Analysis(*_of(model))
     if values is not None:
         found.learn(0, values)
     operators.analyse(found)
@@ -118,11 +122,10 @@ def operands(name, kinds, result, values):
     tiny = Tiny()
     kinds = [(each, None if each in ("float32", "bool") else quantization(0.5)) for each in (*kinds, result)]
     *inputs, y = (tiny.tensor(f"t{i}", (1, 4), *kind) for i, kind in enumerate(kinds))
-    words = "".join(part.title() for part in name.split("_"))
+    words = "MaximumMinimum" if "IMUM" in name else "".join(part.title() for part in name.split("_"))
     options = getattr(schema, f"{words}OptionsT", None)
     tiny.operator(getattr(CODE, name), 1, inputs, [y], getattr(OPTIONS, f"{words}Options", 0), options and options())
-    graph = next(graphs(serde.parse(to_bytes(tiny.finished(inputs, [y])))))
-    found = Analysis(graph, Channels.of(graph))
+    found = Analysis(*_of(tiny.finished(inputs, [y])))
     for each, known in zip(inputs, values, strict=True):
         found.learn(each, np.array(known))
     operators.analyse(found)
@@ -155,11 +158,26 @@ def test_only_0_passes_a_slope_of_its_own():
     [
         ("ADD", ([0, 0.1, NAN, 3e38], [1, 0.2, 1, 3e38]), [1, np.float32(0.1 + 0.2), NAN, NAN]),
         ("MUL", ([0, 0.1, NAN, NAN], [NAN, 0.2, 1, 0]), [0, np.float32(0.1 * 0.2), NAN, 0]),
+        ("MINIMUM", ([0, 1, NAN, -2], [1, NAN, 0, -1]), [0, NAN, NAN, -2]),
+        ("MAXIMUM", ([0, 1, NAN, -2], [1, NAN, 0, -1]), [1, NAN, NAN, -1]),
         ("DIV", ([0, 1, 0, 1], [NAN, 3, 0, 0]), [NAN, np.float32(1 / 3), NAN, NAN]),
     ],
 )
 def test_float_operations_on_two_constants_are_rounded_once(name, values, told):
     np.testing.assert_array_equal(operands(name, ("float32", "float32"), "float32", values), told)
+
+
+@pytest.mark.parametrize(("scale", "told"), [(0.5, [-2, NAN, 3, NAN]), (0.25, [NAN] * 4)])
+def test_stored_values_are_compared_where_they_have_one_scale(scale, told):
+    tiny = Tiny()
+    one, two, y = (tiny.tensor(f"t{i}", (1, 4), "int8", quantization(each)) for i, each in enumerate((0.5, scale, 0.5)))
+    options = schema.MaximumMinimumOptionsT()
+    tiny.operator(CODE.MINIMUM, 1, [one, two], [y], OPTIONS.MaximumMinimumOptions, options)
+    found = Analysis(*_of(tiny.finished([one, two], [y])))
+    found.learn(one, np.array([-2.0, NAN, 3, NAN]))
+    found.learn(two, np.array([5.0, 0, 4, NAN]))
+    operators.analyse(found)
+    np.testing.assert_array_equal(found.known(y), told)
 
 
 def test_float_constants_become_steps():
@@ -251,8 +269,7 @@ def test_an_int8_quotient_of_0_is_told_where_its_shift_is_defined(scale, known):
     one, two, y = (tiny.tensor(name, (1, 4), "int8", quantization(*each)) for name, each in numbers.items())
     tiny.operator(CODE.DIV, 2, [one, two], [y], OPTIONS.DivOptions, schema.DivOptionsT())
     model = tiny.finished([one, two], [y])
-    graph = next(graphs(serde.parse(to_bytes(model))))
-    found = Analysis(graph, Channels.of(graph))
+    found = Analysis(*_of(model))
     found.learn(one, np.array([-19.0, -19, -19, 0]))
     found.learn(two, np.array([-39.0, np.nan, -90, -39]))
     operators.analyse(found)

@@ -94,6 +94,7 @@ _RELUS = {
     "RELU_N1_TO_1": schema.ActivationFunctionType.RELU_N1_TO_1,
     "RELU6": schema.ActivationFunctionType.RELU6,
 }
+_CHOICES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {"MINIMUM": np.minimum, "MAXIMUM": np.maximum}
 WITHOUT_OPTIONS = (*_RELUS, *(name for name in _FUNCTIONS if name not in ("GELU", "LEAKY_RELU")))
 """Operators of :func:`by_function` that are analysed without their options."""
 
@@ -182,7 +183,10 @@ def _by_place(found: Analysis, tensor: int, together: int) -> int:
 
 
 def arithmetic(found: Analysis, operator: Operator) -> bool:
-    """Analyse ADD, SUB, MUL and DIV, of two activations or with a constant; gates have a size of 1 on other axes."""
+    """Analyse ADD, SUB, MUL, DIV, MINIMUM and MAXIMUM, of two activations or with a constant.
+
+    Gates have a size of 1 on other axes.
+    """
     result, name = int(operator.outputs[0]), found.graph.operator_name(operator)
     numbers = found.numbers_of(result)
     if numbers is None:
@@ -202,10 +206,19 @@ def arithmetic(found: Analysis, operator: Operator) -> bool:
         for position in range(2):
             multiplier *= _scale(found, int(operator.inputs[position]))
         multiplier /= numbers[0].scale
+    elif name in _CHOICES:
+        real = _CHOICES[name](one, two) if _has_one_scale(found, operator) else np.full_like(one, np.nan)
     else:
         real = one + two if name == "ADD" else one - two
-    found.learn(result, numbers[0].computed(real, multiplier, operator.builtinOptions.fusedActivationFunction))
+    activation = getattr(operator.builtinOptions, "fusedActivationFunction", 0)
+    found.learn(result, numbers[0].computed(real, multiplier, activation))
     return True
+
+
+def _has_one_scale(found: Analysis, operator: Operator) -> bool:
+    """Return whether operands and result have the same numbers: MINIMUM and MAXIMUM compare what is stored."""
+    tensors = [int(operator.inputs[0]), int(operator.inputs[1]), int(operator.outputs[0])]
+    return len({Numbers.of(found.graph.tensor(index)) for index in tensors}) == 1
 
 
 def _quotient(found: Analysis, operator: Operator, result: Numbers, one: np.ndarray, two: np.ndarray) -> np.ndarray:

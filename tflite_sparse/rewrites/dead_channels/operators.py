@@ -225,6 +225,7 @@ _ENTRIES: dict[str, _Entry] = {
     "SUB": _Entry(elementwise.arithmetic, 2, schema.SubOptionsT),
     "MUL": _Entry(elementwise.arithmetic, 2, schema.MulOptionsT),
     "DIV": _Entry(elementwise.arithmetic, 2, schema.DivOptionsT),
+    **dict.fromkeys(("MINIMUM", "MAXIMUM"), _Entry(elementwise.arithmetic, 2)),
     "PRELU": _Entry(elementwise.prelu, 2),
     "GREATER": _Entry(elementwise.greater, 2),
     "SELECT_V2": _Entry(elementwise.selection, 3),
