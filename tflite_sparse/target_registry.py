@@ -54,6 +54,7 @@ class Traits:
         options: the settings that apply to this target and to no other one that does not list them.
         activations: the types of activations that its int8 files may have.
         extra_files: the files that it writes beside the ``.tflite`` file.
+        languages: in which there is code that calls its files, as far as the runtime takes their types.
         needs_int8: an export must quantise.
         plans_memory_ahead: memory is laid out from the shapes in the file, before anything runs, so they must be fixed.
         runs_here: ``verify`` and ``inspect`` can run its files in its runtime.
@@ -77,6 +78,7 @@ class Traits:
     options: frozenset[str] = frozenset()
     activations: tuple[str, ...] = ("int8",)
     extra_files: tuple[ExtraFile, ...] = ()
+    languages: tuple[str, ...] = ()
     needs_int8: bool = False
     plans_memory_ahead: bool = True
     runs_here: bool = False
@@ -134,6 +136,7 @@ TARGETS: dict[str, Traits] = {
         runtime="LiteRT",
         options=frozenset({"optimize", "input_shapes", "unverified", "threads", "tolerance", "max_latency"}),
         activations=("int8", "int16", "float32"),
+        languages=("python", "kotlin", "c++"),
         plans_memory_ahead=False,  # LiteRT resizes tensors while it runs
         runs_here=True,
         loaded_by_litert=True,
@@ -159,6 +162,7 @@ TARGETS: dict[str, Traits] = {
                 for name in (*MICRO_SOURCES, *MICRO_MADE)
             ),
         ),
+        languages=("python", "c++"),
         runs_here=True,
         can_be_fitted=True,
         keeps_layers_float=True,
@@ -176,6 +180,7 @@ TARGETS: dict[str, Traits] = {
             ExtraFile("CMakeLists.txt", has_stem=False),
             *(ExtraFile(name, has_stem=False) for name in C_KERNELS),
         ),
+        languages=("c",),
         needs_int8=True,
         runs_here=True,
         computes_in_flash=True,
@@ -188,6 +193,7 @@ TARGETS: dict[str, Traits] = {
         help="the dense file, and OUT_vela.tflite beside it, compiled by Vela",
         options=frozenset({"accelerator_config"}),
         extra_files=(ExtraFile("_vela.tflite"),),
+        languages=("python",),
         needs_int8=True,
         loaded_by_litert=True,  # the file that Vela compiles, not what it yields
         has_preset=True,

@@ -59,8 +59,8 @@ def encode(source: Path, destination: Path, timings: bool, as_json: bool, quiet:
     print_lines(file_tables.encoding(report))
     if report.contract is not None:
         print_table(contract_words.ports(report.contract), f"Inputs and outputs of {report.destination}")
-        print_lines(
-            [*contract_words.lines(report.contract), *contract_words.pointer(report.contract, report.destination)]
-        )
+        print_lines(contract_words.lines(report.contract))
+        target = str(report.settings["target"])
+        print_lines(contract_words.pointer(report.contract, report.destination, target))
     if timings:
         show_timings(report)

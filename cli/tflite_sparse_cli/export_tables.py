@@ -32,7 +32,8 @@ def show(report: Report, out: Path) -> None:
         print_table(latency_tables.files(report.measured), f"Measured here: {latency_tables.title(report.measured)}")
     print_lines(verdicts)
     if report.contract is not None and sparse is not None:
-        print_lines(contract_words.pointer(report.contract, str(out / sparse.path)))
+        target = str(report.settings["target"])
+        print_lines(contract_words.pointer(report.contract, str(out / sparse.path), target))
 
 
 def show_next(report: Report, out: Path) -> None:

@@ -37,7 +37,9 @@ def inspect(file: Path, snippet: Language | None, as_json: bool, quiet: bool, **
 
     found = tflite_sparse.inspect(file, progress=progress_for(quiet), **settings)
     if snippet is not None:
-        click.echo(contract_words.code(found.contract, snippet, str(file)), nl=False)
+        click.echo(
+            contract_words.code(found.contract, snippet, str(file), file_tables.loading_targets(found)), nl=False
+        )
         for sentence in () if quiet else file_tables.without_proof(found):
             click.echo(sentence, err=True)
     elif as_json:
@@ -47,7 +49,7 @@ def inspect(file: Path, snippet: Language | None, as_json: bool, quiet: bool, **
         print_table(contract_words.ports(found.contract), f"Inputs and outputs of {file}")
         print_lines(file_tables.summary(found))
         print_lines(contract_words.lines(found.contract))
-        print_lines(contract_words.pointer(found.contract, str(file), file_tables.other_targets(found)))
+        print_lines(contract_words.pointer(found.contract, str(file), found.target, file_tables.other_targets(found)))
     target = settings["target"]
     if snippet is None and target is not None and not found.is_for(target):
         sys.exit(1)

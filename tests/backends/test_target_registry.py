@@ -7,6 +7,7 @@ import pytest
 from tflite_sparse import target_registry
 from tflite_sparse.backends.protocol import Backend
 from tflite_sparse.backends.registry import backend
+from tflite_sparse.results.contract import Language
 from tflite_sparse.settings import Activations, EncodeSettings, ExportSettings, FitSettings, VerifySettings
 from tflite_sparse.target_registry import TARGETS
 
@@ -25,6 +26,7 @@ def test_options_and_types_that_it_names_are_there(name):
     assert traits.options <= {name for each in SETTINGS for name in each.model_fields}
     assert {each.option for each in traits.extra_files} - {None} <= traits.options
     assert set(traits.activations) <= set(get_args(Activations))
+    assert set(traits.languages) <= set(get_args(Language))
 
 
 def test_extra_files_are_those_that_the_settings_ask_for():

@@ -48,15 +48,37 @@ def test_many_classes_are_not_all_listed():
 
 def test_the_code_of_a_language():
     assert contract_words.code(CONTRACT, "python", "m.tflite") == "import numpy\n"
-    assert contract_words.pointer(CONTRACT, "m.tflite") == [
+    assert contract_words.pointer(CONTRACT, "m.tflite", "litert") == [
         "Code that calls it: tflite-sparse inspect m.tflite --snippet python|c++."
     ]
     with pytest.raises(ExecutionError, match=r"^m\.tflite: there is no Kotlin code, .* There is Python, C\+\+\.$"):
         contract_words.code(CONTRACT, "kotlin", "m.tflite")
     without = CONTRACT.model_copy(update={"snippets": {}})
-    assert contract_words.pointer(without, "m.tflite") == []
-    with pytest.raises(ExecutionError, match="no runtime here loads it"):
+    assert contract_words.pointer(without, "m.tflite", None) == []
+    with pytest.raises(ExecutionError, match="no runtime that has it loads the file"):
         contract_words.code(without, "kotlin", "m.tflite")
+
+
+@pytest.mark.parametrize(
+    ("target", "languages", "file", "command"),
+    [
+        ("litert", ("python",), "m.tflite", "m.tflite --snippet python"),
+        ("micro", ("python", "c++"), "my m.tflite", "'my m.tflite' --snippet python|c++ --target micro"),
+        ("c", ("c",), "m.tflite", "m.tflite --snippet c --target c"),
+        ("ethos-u", ("python",), "m.tflite", "m.tflite --snippet python"),  # inspect has no such target
+    ],
+)
+def test_the_command_that_prints_code_names_its_target(target, languages, file, command):
+    found = CONTRACT.model_copy(update={"snippets": dict.fromkeys(languages, "")})
+    assert contract_words.pointer(found, file, target) == [f"Code that calls it: tflite-sparse inspect {command}."]
+
+
+def test_code_of_further_targets_is_told_with_its_languages():
+    assert contract_words.pointer(CONTRACT, "m.tflite", "litert", ["micro"])[1:] == [
+        "Code for micro: tflite-sparse inspect m.tflite --snippet python|c++ --target micro."
+    ]
+    with pytest.raises(ExecutionError, match=r"^m\.tflite: C code is that of another target: add --target c\.$"):
+        contract_words.code(CONTRACT, "c", "m.tflite", ["micro", "c"])
 
 
 def check(fed="0..255", alike=(), told=False):

@@ -98,6 +98,10 @@ def test_an_export_in_which_nothing_got_smaller_says_so_first():
     assert next_steps.nothing_smaller(undelivered().model_copy(update={"tensors": dense_tensors()})) is None
 
 
+def make_for(target, **settings):
+    return make(settings={**make().settings, "target": target, **settings})
+
+
 LOST = Gates.of(["accuracy: top1 dropped"], [])
 
 
@@ -105,6 +109,12 @@ LOST = Gates.of(["accuracy: top1 dropped"], [])
     ("report", "command"),
     [
         (make(), "bench out/dense-int8.tflite out/model.tflite"),
+        (make_for("ethos-u"), "bench out/dense-int8.tflite out/model.tflite"),
+        (
+            make_for("c", micro_cpu="cortex-m4"),
+            "bench out/dense-int8.tflite out/model.tflite --target c --micro-cpu cortex-m4",
+        ),
+        (make_for("micro"), "report out --open"),
         (
             make(pruning=make().pruning.model_copy(update={"after": 0.0}), model="my net.keras"),
             "prune 'my net.keras' --data digits --sparsity 0.875 -o pruned.keras",

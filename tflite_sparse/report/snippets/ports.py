@@ -12,22 +12,33 @@ import numpy as np
 from tflite_sparse.results.contract import Contract, Port
 
 _WORDS = """
-    and as assert async await bool break byte case catch char class companion const constexpr continue data def del
-    delete do double elif else enum except extern false finally float for from fun global goto if import in init
-    inline int interface is lambda long namespace new none nonlocal not null object operator or override package pass
-    private protected public raise register return self short signed sizeof static std struct super switch template
-    this throw true try typealias typedef typename typeof union unsigned using val var virtual void volatile when where
-    while with yield
+    alignas alignof and and_eq as asm assert async auto await bitand bitor bool break byte case catch char char8_t
+    char16_t char32_t class co_await co_return co_yield companion compl concept const const_cast consteval constexpr
+    constinit continue data decltype def default del delete do double dynamic_cast elif else enum except explicit export
+    extern false finally float for friend from fun global goto if import in init inline int interface is lambda long
+    mutable namespace new noexcept none nonlocal not not_eq null nullptr object operator or or_eq override package pass
+    private protected public raise register reinterpret_cast requires restrict return self short signed sizeof static
+    static_assert static_cast std struct super switch template this thread_local throw true try typealias typedef typeid
+    typename typeof typeof_unqual union unsigned using val var virtual void volatile wchar_t when where while with xor
+    xor_eq yield
 """
 """Of Python, Kotlin, C and C++."""
 
+_OF_COMPILERS = """
+    arm complex errno i386 int8_t int16_t int32_t int64_t linux mips size_t stderr stdin stdout uint8_t unix
+"""
+"""Types that templates use, and macros of compilers and of headers of the C library."""
+
 _OF_TEMPLATES = """
-    environment i index_of input_buffers inputs interpreter it labels main model np output_buffers outputs path predict
-    quantised raw real run run_model runner runtime stored numpy
+    environment i index_of input_buffers inputs interpreter it labels main model np output_buffers outputs path
+    predict quantised raw real run run_model runner runtime stored numpy
 """
 """Names that the templates use."""
 
-_RESERVED = frozenset([*_WORDS.split(), *_OF_TEMPLATES.split()])
+_STORED = "_stored"
+"""Behind a name in templates: the same port as the file stores it."""
+
+_RESERVED = frozenset([*_WORDS.split(), *_OF_COMPILERS.split(), *_OF_TEMPLATES.split()])
 
 _MOST_LABELS = 100
 
@@ -81,9 +92,14 @@ class Ports:
         return frozenset(each.port.dtype for each in (*self.inputs, *self.outputs))
 
 
-def ports_of(contract: Contract) -> Ports:
-    """Name the inputs and outputs of a contract for code."""
-    taken: set[str] = set()
+def ports_of(contract: Contract, functions: Iterable[str] = ()) -> Ports:
+    """Name the inputs and outputs of a contract for code.
+
+    Args:
+        contract: of the file.
+        functions: further names that the code uses.
+    """
+    taken = set(functions)
     inputs = tuple(_port(each, taken) for each in contract.inputs)
     outputs = tuple(_port(each, taken) for each in contract.outputs)
     return Ports(inputs, outputs, tuple(contract.labels) if len(contract.labels) <= _MOST_LABELS else ())
@@ -115,7 +131,7 @@ def _identifier(name: str, taken: set[str]) -> str:
     if plain[0].isdigit() or plain in _RESERVED:
         plain = f"t_{plain}"
     unique, number = plain, 2
-    while unique in taken:
+    while not taken.isdisjoint((unique, unique + _STORED)):
         unique, number = f"{plain}_{number}", number + 1
-    taken.add(unique)
+    taken.update((unique, unique + _STORED))
     return unique

@@ -11,6 +11,8 @@ from tflite_sparse.results.contract import Contract, Language
 _C = {"float32": "float", "int8": "int8_t", "int32": "int32_t"}
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _USUAL_PREFIX = "model"
+_FUNCTIONS = ("input", "output", "run", "labels", "input_in", "output_in", "run_in")
+"""What follows the prefix in the names that ``model.h`` declares."""
 _LANGUAGE: Language = "c"
 
 
@@ -21,8 +23,8 @@ def snippets(contract: Contract, prefix: str) -> dict[Language, str]:
         contract: of the file.
         prefix: of the model's functions; where it cannot be one, the usual one.
     """
-    ports = ports_of(contract)
+    name = prefix if _NAME.fullmatch(prefix) else _USUAL_PREFIX
+    ports = ports_of(contract, [f"{name}_{each}" for each in _FUNCTIONS])
     if not ports.dtypes <= set(_C):
         return {}
-    name = prefix if _NAME.fullmatch(prefix) else _USUAL_PREFIX
     return {_LANGUAGE: render("standalone.c.j2", ports=ports, types=_C, prefix=name)}

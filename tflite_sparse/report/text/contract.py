@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import get_args
 
@@ -9,6 +10,7 @@ from tflite_sparse.errors import ExecutionError
 from tflite_sparse.report.text.names import shortened
 from tflite_sparse.report.text.table import Table
 from tflite_sparse.results.contract import Contract, Language, PixelCheck, Port, Range
+from tflite_sparse.target_registry import DEFAULT_TARGET, TARGETS, listed
 
 LANGUAGES: dict[Language, str] = dict(zip(get_args(Language), ("Python", "Kotlin", "C++", "C"), strict=True))
 """Names for headings, by the key of a snippet."""
@@ -42,30 +44,31 @@ def lines(contract: Contract) -> list[str]:
     return found
 
 
-def pointer(contract: Contract, file: str, others: Sequence[str] = ()) -> list[str]:
-    """Return where the code for a file is, as sentences.
+def pointer(contract: Contract, file: str, target: str | None, others: Sequence[str] = ()) -> list[str]:
+    """Return the commands that print code for a file, as sentences.
 
     Args:
         contract: of the file.
-        file: as the command line takes it.
+        file: its path.
+        target: that the code of the contract is for; None: there is no code.
         others: further targets that there is code for.
     """
-    if not contract.snippets:
+    if not contract.snippets or target is None:
         return []
-    names = "|".join(contract.snippets)
     return [
-        f"Code that calls it: tflite-sparse inspect {file} --snippet {names}.",
-        *(f"Code for {each}: the same with --target {each}." for each in others),
+        f"Code that calls it: {_printing(file, target, tuple(contract.snippets))}.",
+        *(f"Code for {each}: {_printing(file, each, TARGETS[each].languages)}." for each in others),
     ]
 
 
-def code(contract: Contract, language: Language, file: str) -> str:
+def code(contract: Contract, language: Language, file: str, others: Sequence[str] = ()) -> str:
     """Return the code in a language.
 
     Args:
         contract: of the file.
         language: the language.
-        file: as the command line takes it.
+        file: its path.
+        others: targets that load the file, beside the one that the code of the contract is for.
 
     Raises:
         ExecutionError: there is none.
@@ -74,8 +77,13 @@ def code(contract: Contract, language: Language, file: str) -> str:
     if found is not None:
         return found
     name = LANGUAGES[language]
+    having = tuple(each for each in others if language in TARGETS[each].languages)
+    if having:
+        raise ExecutionError(f"{file}: {name} code is that of another target: add --target {listed(having)}.")
     if not contract.snippets:
-        raise ExecutionError(f"{file}: there is no {name} code, for no runtime here loads it; inspect says why.")
+        raise ExecutionError(
+            f"{file}: there is no {name} code, for no runtime that has it loads the file; inspect says why."
+        )
     others = ", ".join(LANGUAGES[each] for each in contract.snippets)
     raise ExecutionError(
         f"{file}: there is no {name} code, for its runtime lacks that API, a type of an input or output, or the file "
@@ -94,6 +102,13 @@ def pixels(check: PixelCheck) -> str:
         f"{found} WARNING: accuracy does not tell whether the model was trained on {ranges}. "
         f"The file takes {check.fed}, and so must the app; if that is wrong, give `pixels={check.alike[0]!r}`."
     )
+
+
+def _printing(file: str, target: str, languages: Sequence[str]) -> str:
+    """Return the command that prints code: with its target where ``inspect`` would choose another, or could."""
+    traits = TARGETS[target]
+    option = f" --target {target}" if target != DEFAULT_TARGET and traits.runs_here else ""
+    return f"tflite-sparse inspect {shlex.quote(file)} --snippet {'|'.join(languages)}{option}"
 
 
 def _row(kind: str, port: Port) -> tuple[str, ...]:

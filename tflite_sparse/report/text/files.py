@@ -72,13 +72,19 @@ def without_proof(inspection: Inspection) -> list[str]:
     return _answers([each for each in inspection.runtimes if each.target == inspection.target and not each.loads])
 
 
+def loading_targets(inspection: Inspection) -> list[str]:
+    """Return the targets that load the file, beside the one whose code the inspection has."""
+    others = [name for name in get_args(RunnableTarget) if name != inspection.target]
+    return [name for name in others if inspection.is_for(name)]
+
+
 def other_targets(inspection: Inspection) -> list[str]:
-    """Return the targets that load the file and have code too, beside the one whose code the inspection has.
+    """Return those of :func:`loading_targets` whose code calls this file.
 
     A target that writes a folder writes the code that calls its files with them.
     """
-    others = [name for name in get_args(RunnableTarget) if name != inspection.target]
-    return [name for name in others if inspection.is_for(name) and not TARGETS[name].writes_folder]
+    traits = {name: TARGETS[name] for name in loading_targets(inspection)}
+    return [name for name, each in traits.items() if each.languages and not each.writes_folder]
 
 
 def _answers(runtimes: Sequence[RuntimeAnswer]) -> list[str]:

@@ -9,7 +9,7 @@ from tflite_sparse.report.text import command
 from tflite_sparse.results.baseline import FEW_ZEROS
 from tflite_sparse.results.export import Report
 from tflite_sparse.settings import ExportSettings
-from tflite_sparse.target_registry import TARGETS
+from tflite_sparse.target_registry import DEFAULT_TARGET, TARGETS
 
 _SPARSITY = 0.875
 """That of the commands in this text, where the export had none."""
@@ -55,7 +55,14 @@ def _command(report: Report, out: Path) -> str:
     dense = report.models.dense_int8 or report.models.dense_float32
     sparse = report.models.sparse
     assert sparse is not None  # a gate failed otherwise
-    return _of_program("bench", out / dense.path, out / sparse.path)
+    files = out / dense.path, out / sparse.path
+    target = str(report.settings.get("target", DEFAULT_TARGET))
+    traits = TARGETS[target]
+    if traits.loaded_by_litert:
+        return _of_program("bench", *files)
+    if traits.counts_instructions:
+        return _of_program("bench", *files, "--target", target, "--micro-cpu", report.settings["micro_cpu"])
+    return _of_program("report", out, "--open")
 
 
 def _prune(report: Report) -> str:
