@@ -67,6 +67,12 @@ TENSOR, OPERATOR = "subgraphs.0.tensors.1.", "subgraphs.0.operators.0."
         (TENSOR + "type", schema.TensorType.INT4, "take 80 bytes; its buffer holds 160"),
         (TENSOR + "type", schema.TensorType.INT2, "take 40 bytes; its buffer holds 160"),
         (TENSOR + "quantization.zeroPoint", np.zeros(3, np.int64), "4 scales and 3 zero points"),
+        (
+            TENSOR + "quantization.zeroPoint",
+            np.array([128]),
+            "is int8 with the zero point 128, which int8 does not hold",
+        ),
+        (TENSOR + "quantization.zeroPoint", np.array([0, 0, -129, 0]), "with the zero point -129"),
         (TENSOR + "quantization.quantizedDimension", 2, "quantised along dimension 2"),
         (TENSOR + "quantization.quantizedDimension", -1, "quantised along dimension -1"),
         (TENSOR + "quantization.quantizedDimension", 1, "has 4 scales along dimension 1"),

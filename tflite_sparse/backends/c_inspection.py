@@ -18,15 +18,26 @@ NAME = "generated C"
 
 def inspect(file: InspectedFile) -> Inspected:
     """Whether the file can become C, and whether its dense form can, from which ``encode`` starts."""
-    is_ours = any(sparse_operator.operators(graph) for graph in graphs(file.model))
-    if not is_sparse(file.model) or is_ours:
+    reason = sparse_elsewhere(file.model)
+    if reason is None:
         answer = _answer(file.model)
         return Inspected([answer], answer.loads is True)
     dense = copy.deepcopy(file.model)
     decode_model(dense)
     takes_file = _answer(dense).loads is True
-    reason = "its weights are sparse for another runtime; encode decodes them first"
     return Inspected([RuntimeAnswer(name=NAME, loads=False, reason=reason)], takes_file)
+
+
+def sparse_elsewhere(model: Model) -> str | None:
+    """That the weights of a parsed file are sparse for another runtime, and what takes it; None: they are not."""
+    if not is_sparse(model) or any(sparse_operator.operators(graph) for graph in graphs(model)):
+        return None
+    other = (
+        "LiteRT"
+        if any(tensor.sparsity is not None for graph in model.subgraphs for tensor in graph.tensors)
+        else ("TensorFlow Lite Micro")
+    )
+    return f"its weights are sparse for {other}: encode with `target='c'`, or decode, makes a file that can be C"
 
 
 def _answer(model: Model) -> RuntimeAnswer:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tflite_sparse.backends import in_micro
+from tflite_sparse.backends import c_inspection, in_micro, micro_cpp, micro_inspection
 from tflite_sparse.backends.in_micro import MicroRuntime, MicroRuntimes
 from tflite_sparse.base import scratch
 from tflite_sparse.base.progress import Progress
@@ -16,7 +16,7 @@ from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import indices
-from tflite_sparse.runtime import host_c
+from tflite_sparse.runtime import host_c, micro, micro_refusals
 from tflite_sparse.runtime.host_c import HostProgram, PortBytes, Ports
 from tflite_sparse.runtime.litert import InputDetails, SeparateOutputs
 from tflite_sparse.standalone_c import files
@@ -115,12 +115,32 @@ def planned(cpu: MicroCpu, aim: Aim) -> SparseMicro:
 
 def generated(path: Path, naming: Naming, cpu: MicroCpu) -> Sources:
     """A file in C; see :func:`tflite_sparse.standalone_c.files.generate`. Errors name the file."""
+    model = serde.read(path)
+    elsewhere = c_inspection.sparse_elsewhere(model)
+    if elsewhere is not None:
+        raise ExecutionError(f"{path}: {elsewhere}.")
     try:
-        return files.generate(serde.read(path), naming, cpu)
+        return files.generate(model, naming, cpu)
     except OperatorRefusedError as error:
-        raise OperatorRefusedError(f"{path}: {error}.", error.tensors) from error
+        way_out = _way_out(path, error.tensors[0][0])
+        raise OperatorRefusedError(f"{path}: {error}{way_out}.", error.tensors) from error
     except ExecutionError as error:
-        raise ExecutionError(f"{path}: {error}") from error
+        raise ExecutionError(f"{path}: {str(error).rstrip('.')}{_way_out(path)}.") from error
+
+
+def _way_out(path: Path, refused: str | None = None) -> str:
+    """What to do with a file that generated C does not take, as what follows the reason; empty if nothing is known.
+
+    Args:
+        path: of the file.
+        refused: the first tensor that the refused operator yields; None: the file is refused for another reason.
+    """
+    model = serde.read(path)
+    if micro_inspection.runs(path, model):
+        return "; `target='micro'` takes it"
+    lacked = micro_refusals.missing(model, micro_cpp.unsupported(model))
+    found = next((each for each in lacked if each.tensors[0] == refused), None)
+    return "" if found is None else f", and {micro.NAME} lacks it as well: {found.way_out}"
 
 
 def compiled(sources: Sources, folder: Path, flags: Sequence[str] = ()) -> HostProgram:

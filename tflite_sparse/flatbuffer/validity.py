@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sized
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -16,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from tflite_sparse.flatbuffer.graph import builtin_code, indices, shape_of, text
 from tflite_sparse.flatbuffer.sparsity import stored_value_count
-from tflite_sparse.flatbuffer.types import Buffer, Model, Operator, QuantizationParameters, SubGraph, Tensor
+from tflite_sparse.flatbuffer.types import Buffer, Model, Operator, SubGraph, Tensor
 from tflite_sparse.flatbuffer.verifier import DamageError
 
 MOST_ELEMENTS = 2**31 - 1
@@ -52,6 +53,13 @@ _BITS: dict[int, int] = {
     schema.TensorType.UINT64: 64,
     schema.TensorType.COMPLEX128: 128,
 }
+
+_ZERO_POINTS: dict[int, np.iinfo[Any]] = {
+    schema.TensorType.INT8: np.iinfo(np.int8),
+    schema.TensorType.UINT8: np.iinfo(np.uint8),
+    schema.TensorType.INT16: np.iinfo(np.int16),
+}
+"""Zero points are values of the tensor's type."""
 
 _BUILTIN_NAMES = frozenset(name for name in vars(schema.BuiltinOperator) if name.isupper())
 
@@ -194,7 +202,7 @@ def _check_tensor(tensor: Tensor, buffers: list[Buffer], name: str) -> int:
         raise DamageError(f"{name} has shape {shape} and the signature {signature}, which does not fit it")
     if not 0 <= tensor.buffer < len(buffers):
         raise DamageError(f"{name} names buffer {tensor.buffer} of {len(buffers)}")
-    _check_quantization(tensor.quantization, shape, name)
+    _check_quantization(tensor, shape, name)
     stored = _length(buffers[tensor.buffer].data)
     bits = _BITS.get(tensor.type)
     if tensor.sparsity is None:
@@ -218,8 +226,12 @@ def _check_tensor(tensor: Tensor, buffers: list[Buffer], name: str) -> int:
     return _bytes_of(math.prod(shape), bits)
 
 
-def _check_quantization(quantization: QuantizationParameters | None, shape: tuple[int, ...], name: str) -> None:
-    """Check as LiteRT's ``InterpreterBuilder::ParseQuantization``; LiteRT Micro also takes one zero point, or none."""
+def _check_quantization(tensor: Tensor, shape: tuple[int, ...], name: str) -> None:
+    """Check as LiteRT's ``InterpreterBuilder::ParseQuantization``; LiteRT Micro also takes one zero point, or none.
+
+    Zero points are values of the tensor's type (LiteRT's quantisation specification); kernels abort on others.
+    """
+    quantization = tensor.quantization
     if quantization is None or not _length(quantization.scale):
         return
     scales = _length(quantization.scale)
@@ -230,6 +242,13 @@ def _check_quantization(quantization: QuantizationParameters | None, shape: tupl
         raise DamageError(f"{name} of shape {shape} is quantised along dimension {axis}")
     if shape and scales not in (1, shape[axis]):
         raise DamageError(f"{name} of shape {shape} has {scales} scales along dimension {axis}")
+    limits = _ZERO_POINTS.get(tensor.type)
+    if limits is not None:
+        for each in indices(quantization.zeroPoint):
+            if not limits.min <= each <= limits.max:
+                raise DamageError(
+                    f"{name} is {limits.dtype} with the zero point {each}, which {limits.dtype} does not hold"
+                )
 
 
 def _check_operator(operator: Operator, tensors: list[Tensor], model: Model, rebuilt: set[int], name: str) -> None:

@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse.errors import OperatorRefusedError
-from tflite_sparse.flatbuffer.graph import Graph, indices, quantisation_of, scales_of, shape_of, text, type_name
+from tflite_sparse.flatbuffer.graph import Graph, indices, quantisation_of, scales_of, text
 from tflite_sparse.flatbuffer.types import Operator, Tensor
 from tflite_sparse.rewrites import fused_range
 from tflite_sparse.standalone_c.core import Core
-from tflite_sparse.standalone_c.program import CType, Value
-
-WAY_OUT = "--target micro takes it"
-CTYPES: dict[int, CType] = {
-    schema.TensorType.INT8: "int8_t",
-    schema.TensorType.FLOAT32: "float",
-    schema.TensorType.INT32: "int32_t",
-}
-_LARGEST_COUNT = 2**28
-"""Elements of a tensor: far beyond a microcontroller, and no product of sizes overflows."""
-
-
-def value_of(tensor: Tensor) -> Value | None:
-    """The tensor as a value of a program; None if its type or size is not one that C functions take."""
-    ctype, shape = CTYPES.get(tensor.type), shape_of(tensor)
-    if ctype is None or any(size <= 0 for size in shape) or math.prod(shape) > _LARGEST_COUNT:
-        return None
-    scale, zero_point = quantisation_of(tensor)
-    if ctype != "int8_t":
-        return Value(text(tensor.name), shape, ctype, 0.0, 0)
-    if not 0 < scale < math.inf or not -128 <= zero_point <= 127:
-        return None
-    return Value(text(tensor.name), shape, ctype, scale, zero_point)
+from tflite_sparse.standalone_c.program import Value
+from tflite_sparse.standalone_c.values import quantisation_refusal, refusal
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -89,7 +66,7 @@ class Node:
         """The error that says why it cannot be computed."""
         present = [index for index in (*indices(self.operator.outputs), *self.inputs) if index >= 0]
         names = tuple(text(self.graph.tensor(index).name) for index in present) or ("",)
-        return OperatorRefusedError(f"{self.name}, which yields {self.layer!r}: {reason}; {WAY_OUT}", (names,))
+        return OperatorRefusedError(f"{self.name}, which yields {self.layer!r}: {reason}", (names,))
 
     def has_input(self, position: int) -> bool:
         """Whether it has an input there."""
@@ -110,7 +87,7 @@ class Node:
         tensor = self.tensor(position)
         found = self.numbers.get(self.inputs[position])
         if found is None:
-            raise self.refused(f"its input {position} is a constant, or {type_name(tensor)} in a form not supported")
+            raise self.refused(f"its input {position} {self._why_not(tensor)}")
         return found
 
     def value(self, position: int) -> Value:
@@ -121,7 +98,8 @@ class Node:
         """The number of the value that it yields."""
         outputs = indices(self.operator.outputs)
         if len(outputs) <= position or outputs[position] not in self.numbers:
-            raise self.refused("the type, size or quantisation of its output is not supported")
+            why = self._why_not(self.graph.tensor(outputs[position])) if len(outputs) > position else "is not there"
+            raise self.refused(f"its output {why}")
         return self.numbers[outputs[position]]
 
     def output(self, position: int = 0) -> Value:
@@ -150,10 +128,11 @@ class Node:
 
     def constant_quantisation(self, position: int) -> tuple[float, int]:
         """Scale and zero point of an int8 constant."""
-        scale, zero_point = quantisation_of(self.tensor(position))
-        if not 0 < scale < math.inf or not -128 <= zero_point <= 127:
-            raise self.refused(f"its input {position} has no scale")
-        return scale, zero_point
+        tensor = self.tensor(position)
+        why = quantisation_refusal(tensor)
+        if why is not None:
+            raise self.refused(f"its input {position} {why}")
+        return quantisation_of(tensor)
 
     def integers(self, position: int) -> list[int]:
         """The integers of a constant vector or scalar."""
@@ -190,6 +169,10 @@ class Node:
         if found is None:
             raise self.refused(f"its fused activation, number {activation}, is not supported")
         return found
+
+    @staticmethod
+    def _why_not(tensor: Tensor) -> str:
+        return refusal(tensor) or "is a constant, or a shape that is worked out"
 
     def _int8(self, value: Value, what: str) -> Value:
         if value.ctype != "int8_t":

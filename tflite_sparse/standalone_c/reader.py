@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterator, Mapping
 from tflite_sparse.codecs.streams.kernels import Kernel
 from tflite_sparse.errors import ExecutionError, one_line
 from tflite_sparse.flatbuffer import signature
-from tflite_sparse.flatbuffer.graph import Graph, indices, is_dynamic, text, type_name
+from tflite_sparse.flatbuffer.graph import Graph, indices, is_dynamic, text
 from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.rewrites import sparse_operator
 from tflite_sparse.standalone_c import shape_arithmetic
 from tflite_sparse.standalone_c.core import Core
-from tflite_sparse.standalone_c.node import CTYPES, Node, value_of
+from tflite_sparse.standalone_c.node import Node
 from tflite_sparse.standalone_c.operators import sparse
 from tflite_sparse.standalone_c.operators.table import BUILDERS
 from tflite_sparse.standalone_c.program import Program, Step, Value
+from tflite_sparse.standalone_c.values import refusal, value_of
 
 _IN_GROUPS = (Kernel.PIXEL_DELTA8, Kernel.PIXEL_SHARED)
 """Kernels that compute more pixels together where there is Helium."""
@@ -42,7 +43,7 @@ def read(model: Model, core: Core) -> Program:
     _refuse_variables(graph)
     shapes = shape_arithmetic.tensors(graph)
     numbers, values = _values(graph, shapes)
-    inputs = tuple(_port(graph, numbers, index) for index in indices(graph.subgraph.inputs))
+    inputs = tuple(_port(graph, numbers, index, "input") for index in indices(graph.subgraph.inputs))
     decoded = {id(each.operator): each for each in sparse_operator.operators(graph)}
     known = set(inputs)
     steps: list[Step] = []
@@ -57,9 +58,11 @@ def read(model: Model, core: Core) -> Program:
             raise node.refused("it reads what no operator before it yields, or yields a tensor twice")
         known |= set(step.outputs)
         steps.append(step)
-    outputs = tuple(_port(graph, numbers, index) for index in indices(graph.subgraph.outputs))
-    if set(outputs) - known or len(set(inputs)) < len(inputs):
-        raise ExecutionError("an output of the model is a constant, or an input occurs twice: --target micro takes it.")
+    outputs = tuple(_port(graph, numbers, index, "output") for index in indices(graph.subgraph.outputs))
+    if set(outputs) - known:
+        raise ExecutionError("an output of the model is yielded by no operator.")
+    if len(set(inputs)) < len(inputs):
+        raise ExecutionError("an input of the model is listed twice.")
     names = signature.names_in(model)
     in_groups = any(step.kernel in _IN_GROUPS for step in steps)
     return Program(
@@ -76,7 +79,7 @@ def read(model: Model, core: Core) -> Program:
 def _dense(node: Node) -> Step:
     builder: Callable[[Node], Step] | None = BUILDERS.get(node.name)
     if builder is None:
-        raise node.refused(f"--target c does not have {node.name}")
+        raise node.refused(f"generated C does not have {node.name}")
     try:
         return builder(node)
     except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError) as error:
@@ -103,22 +106,18 @@ def _computed(graph: Graph) -> Iterator[int]:
     return iter(dict.fromkeys(index for index in found if index >= 0))
 
 
-def _port(graph: Graph, numbers: Mapping[int, int], index: int) -> int:
+def _port(graph: Graph, numbers: Mapping[int, int], index: int, kind: str) -> int:
     tensor = graph.tensor(index)
+    name = f"{kind} {text(tensor.name)!r}"
     if index not in numbers:
-        known = ", ".join(sorted(name.removesuffix("_t") for name in CTYPES.values()))
-        raise ExecutionError(
-            f"input or output {text(tensor.name)!r} is {type_name(tensor)} without a scale, or a constant; {known} "
-            "are supported: --target micro takes it."
-        )
+        what = "is a constant" if graph.is_constant(index) else "is a shape that the model works out"
+        raise ExecutionError(f"{name} {refusal(tensor) or what}.")
     if is_dynamic(tensor) and any(size < 0 for size in indices(tensor.shapeSignature)[1:]):
-        raise ExecutionError(f"input or output {text(tensor.name)!r} has open sizes beside the batch.")
+        raise ExecutionError(f"{name} has open sizes beside the batch.")
     return numbers[index]
 
 
 def _refuse_variables(graph: Graph) -> None:
     for tensor in graph.subgraph.tensors:
         if tensor.isVariable:
-            raise ExecutionError(
-                f"tensor {text(tensor.name)!r} keeps its value between runs: --target micro takes such a model."
-            )
+            raise ExecutionError(f"tensor {text(tensor.name)!r} keeps its value between runs.")
