@@ -37,9 +37,8 @@ def inspect(file: Path, snippet: Language | None, as_json: bool, quiet: bool, **
 
     found = tflite_sparse.inspect(file, progress=progress_for(quiet), **settings)
     if snippet is not None:
-        click.echo(
-            contract_words.code(found.contract, snippet, str(file), file_tables.loading_targets(found)), nl=False
-        )
+        others = file_tables.loading_targets(found)
+        click.echo(contract_words.code(found.contract, snippet, str(file), found.target, others), nl=False)
         for sentence in () if quiet else file_tables.without_proof(found):
             click.echo(sentence, err=True)
     elif as_json:

@@ -47,16 +47,16 @@ def test_many_classes_are_not_all_listed():
 
 
 def test_the_code_of_a_language():
-    assert contract_words.code(CONTRACT, "python", "m.tflite") == "import numpy\n"
+    assert contract_words.code(CONTRACT, "python", "m.tflite", "litert") == "import numpy\n"
     assert contract_words.pointer(CONTRACT, "m.tflite", "litert") == [
         "Code that calls it: tflite-sparse inspect m.tflite --snippet python|c++."
     ]
     with pytest.raises(ExecutionError, match=r"^m\.tflite: there is no Kotlin code, .* There is Python, C\+\+\.$"):
-        contract_words.code(CONTRACT, "kotlin", "m.tflite")
+        contract_words.code(CONTRACT, "kotlin", "m.tflite", "litert")
     without = CONTRACT.model_copy(update={"snippets": {}})
     assert contract_words.pointer(without, "m.tflite", None) == []
     with pytest.raises(ExecutionError, match="no runtime that has it loads the file"):
-        contract_words.code(without, "kotlin", "m.tflite")
+        contract_words.code(without, "kotlin", "m.tflite", None)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,9 @@ def test_code_of_further_targets_is_told_with_its_languages():
         "Code for micro: tflite-sparse inspect m.tflite --snippet python|c++ --target micro."
     ]
     with pytest.raises(ExecutionError, match=r"^m\.tflite: C code is that of another target: add --target c\.$"):
-        contract_words.code(CONTRACT, "c", "m.tflite", ["micro", "c"])
+        contract_words.code(CONTRACT, "c", "m.tflite", "litert", ["micro", "c"])
+    with pytest.raises(ExecutionError, match=r"there is no C code, for no runtime that has it loads the file"):
+        contract_words.code(CONTRACT, "c", "m.tflite", "litert", ["micro"])
 
 
 def check(fed="0..255", alike=(), told=False):

@@ -110,8 +110,8 @@ def _port(graph: Graph, numbers: Mapping[int, int], index: int, kind: str) -> in
     tensor = graph.tensor(index)
     name = f"{kind} {text(tensor.name)!r}"
     if index not in numbers:
-        what = "is a constant" if graph.is_constant(index) else "is a shape that the model works out"
-        raise ExecutionError(f"{name} {refusal(tensor) or what}.")
+        constant = "is a constant" if graph.is_constant(index) else None
+        raise ExecutionError(f"{name} {constant or refusal(tensor) or 'is a shape that the model works out'}.")
     if is_dynamic(tensor) and any(size < 0 for size in indices(tensor.shapeSignature)[1:]):
         raise ExecutionError(f"{name} has open sizes beside the batch.")
     return numbers[index]

@@ -61,14 +61,15 @@ def pointer(contract: Contract, file: str, target: str | None, others: Sequence[
     ]
 
 
-def code(contract: Contract, language: Language, file: str, others: Sequence[str] = ()) -> str:
+def code(contract: Contract, language: Language, file: str, target: str | None, others: Sequence[str] = ()) -> str:
     """Return the code in a language.
 
     Args:
         contract: of the file.
         language: the language.
         file: its path.
-        others: targets that load the file, beside the one that the code of the contract is for.
+        target: that the code of the contract is for; None: there is no code.
+        others: further targets that load the file.
 
     Raises:
         ExecutionError: there is none.
@@ -80,7 +81,7 @@ def code(contract: Contract, language: Language, file: str, others: Sequence[str
     having = tuple(each for each in others if language in TARGETS[each].languages)
     if having:
         raise ExecutionError(f"{file}: {name} code is that of another target: add --target {listed(having)}.")
-    if not contract.snippets:
+    if target is None or language not in TARGETS[target].languages:
         raise ExecutionError(
             f"{file}: there is no {name} code, for no runtime that has it loads the file; inspect says why."
         )
