@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from helpers import tiny_models
+from helpers.int8_nets import Net
 from tflite_sparse.backends import c_inspection
 from tflite_sparse.backends.protocol import InspectedFile
 from tflite_sparse.flatbuffer import serde
@@ -21,13 +22,19 @@ def model_of(dtype="int8"):
 
 
 def test_an_int8_file_becomes_calls():
-    assert inspected(model_of()) == (True, "as 1 calls of functions", True)
+    assert inspected(model_of()) == (True, "as one call of a function", True)
+
+
+def test_calls_are_those_that_are_made():
+    """A pool that is joined with its convolution has none of its own."""
+    model = serde.parse(tiny_models.to_bytes(Net((12, 12, 1)).conv(8, (3, 3)).max_pool().dense(10).finished()))
+    assert inspected(model) == (True, "as 2 calls of functions", True)
 
 
 def test_weights_of_the_sparse_kernels_too():
     model = model_of()
     encoder.encode_model(model, sparse_micro.SparseMicro("cortex-m4", "size"))
-    assert inspected(model) == (True, "as 1 calls of functions", True)
+    assert inspected(model) == (True, "as one call of a function", True)
 
 
 def test_a_file_that_is_sparse_for_litert_is_decoded_first():

@@ -154,7 +154,7 @@ def test_what_the_user_wrote_stays(made, tmp_path):
     (tmp_path / "CMakeLists.txt").write_text("project(mine)\n")
     refused = run_cli("encode", dense, "--target", "c", "-o", tmp_path)
     assert refused.code == 2
-    assert "CMakeLists.txt is not by tflite-sparse" in refused.stderr
+    assert "CMakeLists.txt is not by tflite-sparse and would be replaced: move it, or choose another" in refused.stderr
     assert sorted(map(_name, tmp_path.iterdir())) == ["CMakeLists.txt"]
 
 

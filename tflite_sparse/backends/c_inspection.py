@@ -11,7 +11,8 @@ from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.planning.decoder import decode_model, is_sparse
 from tflite_sparse.results.inspection import RuntimeAnswer
 from tflite_sparse.rewrites import sparse_operator
-from tflite_sparse.standalone_c import core, reader
+from tflite_sparse.standalone_c import core, files
+from tflite_sparse.standalone_c.program import Program
 
 NAME = "generated C"
 
@@ -42,7 +43,12 @@ def sparse_elsewhere(model: Model) -> str | None:
 
 def _answer(model: Model) -> RuntimeAnswer:
     try:
-        program = reader.read(model, core.of("generic"))
+        program = files.program_of(model, core.of("generic"))
     except ExecutionError as error:
         return RuntimeAnswer(name=NAME, loads=False, reason=str(error))
-    return RuntimeAnswer(name=NAME, loads=True, reason=f"as {len(program.steps)} calls of functions")
+    return RuntimeAnswer(name=NAME, loads=True, reason=_in_words(program))
+
+
+def _in_words(program: Program) -> str:
+    count = sum(len(step.calls) for step in program.steps)
+    return "as one call of a function" if count == 1 else f"as {count:,} calls of functions"

@@ -25,6 +25,7 @@ from tflite_sparse.rewrites import select_v2
 from tflite_sparse.runtime import litert, micro
 from tflite_sparse.runtime.input_shapes import Shapes
 from tflite_sparse.settings import EncodeSettings, ExportSettings, TargetSettings
+from tflite_sparse.standalone_c import cmake
 from tflite_sparse.standalone_c.header import MARK, Naming
 from tflite_sparse.target_registry import C_KERNELS
 from tflite_sparse.verification import engine
@@ -48,7 +49,8 @@ class StandaloneC(Backend):
                 continue
             with path.open("rb") as stream:
                 if MARK.encode() not in stream.readline():
-                    raise OutputError(f"{path} is not by tflite-sparse and would be replaced: move it, or set `name`.")
+                    cure = "choose another folder" if name == cmake.NAME else "set `name`"
+                    raise OutputError(f"{path} is not by tflite-sparse and would be replaced: move it, or {cure}.")
 
     def mend(self, model: Model) -> bool:
         """See the protocol."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sized
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -54,10 +53,10 @@ _BITS: dict[int, int] = {
     schema.TensorType.COMPLEX128: 128,
 }
 
-_ZERO_POINTS: dict[int, np.iinfo[Any]] = {
-    schema.TensorType.INT8: np.iinfo(np.int8),
-    schema.TensorType.UINT8: np.iinfo(np.uint8),
-    schema.TensorType.INT16: np.iinfo(np.int16),
+_ZERO_POINTS = {
+    schema.TensorType.INT8: ("int8", range(-(2**7), 2**7)),
+    schema.TensorType.UINT8: ("uint8", range(2**8)),
+    schema.TensorType.INT16: ("int16", range(-(2**15), 2**15)),
 }
 """Zero points are values of the tensor's type."""
 
@@ -242,13 +241,10 @@ def _check_quantization(tensor: Tensor, shape: tuple[int, ...], name: str) -> No
         raise DamageError(f"{name} of shape {shape} is quantised along dimension {axis}")
     if shape and scales not in (1, shape[axis]):
         raise DamageError(f"{name} of shape {shape} has {scales} scales along dimension {axis}")
-    limits = _ZERO_POINTS.get(tensor.type)
-    if limits is not None:
-        for each in indices(quantization.zeroPoint):
-            if not limits.min <= each <= limits.max:
-                raise DamageError(
-                    f"{name} is {limits.dtype} with the zero point {each}, which {limits.dtype} does not hold"
-                )
+    kind, held = _ZERO_POINTS.get(tensor.type, ("", None))
+    for each in indices(quantization.zeroPoint):
+        if held is not None and each not in held:
+            raise DamageError(f"{name} is {kind} with the zero point {each}, which {kind} does not hold")
 
 
 def _check_operator(operator: Operator, tensors: list[Tensor], model: Model, rebuilt: set[int], name: str) -> None:

@@ -11,6 +11,7 @@ from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.standalone_c import arena, cmake, core, header, lines, pooling, reader, source
 from tflite_sparse.standalone_c.arena import Arena
+from tflite_sparse.standalone_c.core import Core
 from tflite_sparse.standalone_c.header import Naming
 from tflite_sparse.standalone_c.operators.sparse import SOURCE as SPARSE_KERNELS
 from tflite_sparse.standalone_c.program import Program
@@ -59,6 +60,20 @@ def made_files(prefix: str) -> tuple[str, ...]:
     return (f"{prefix}.h", f"{prefix}.c", cmake.NAME)
 
 
+def program_of(model: Model, made_for: Core) -> Program:
+    """A parsed model as the program that C is made of.
+
+    Args:
+        model: dense, or with weights for the sparse kernels.
+        made_for: the CPU that it is for.
+
+    Raises:
+        FlatbufferError: as :func:`tflite_sparse.standalone_c.reader.read`.
+        ExecutionError: as there.
+    """
+    return lines.chosen(pooling.fused(reader.read(model, made_for), made_for), made_for)
+
+
 def generate(model: Model, naming: Naming, cpu: MicroCpu) -> Sources:
     """A parsed model in C.
 
@@ -72,7 +87,7 @@ def generate(model: Model, naming: Naming, cpu: MicroCpu) -> Sources:
         ExecutionError: as there.
     """
     made_for = core.of(cpu)
-    program = lines.chosen(pooling.fused(reader.read(model, made_for), made_for), made_for)
+    program = program_of(model, made_for)
     layout = arena.plan(program, fits_helium=made_for.fits_helium)
     made = (
         header.render(program, layout, naming),
