@@ -389,6 +389,16 @@ def test_read_names_the_file(tmp_path):
         serde.read(other)
 
 
+def test_a_name_that_is_not_utf_8_is_told(tmp_path):
+    """Neither LiteRT nor JSON takes it."""
+    path = tmp_path / os.fsdecode(b"caf\xe9.tflite")
+    path.write_bytes(b"")
+    with pytest.raises(
+        FlatbufferError, match=r"^cannot read '.*caf\\udce9\.tflite': its name is not UTF-8; rename it\.$"
+    ):
+        serde.read(path)
+
+
 def test_read_takes_regular_files_only(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

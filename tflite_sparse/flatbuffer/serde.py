@@ -198,6 +198,10 @@ def archive_of(path: Path) -> Archive | None:
 def _contents_of(path: Path) -> bytes | memoryview:
     """Return the contents of a file that may be a ``.tflite`` file."""
     try:
+        str(path).encode()
+    except UnicodeEncodeError as error:  # neither LiteRT takes it nor JSON
+        raise FlatbufferError(f"cannot read {str(path)!a}: its name is not UTF-8; rename it.") from error
+    try:
         # Opening a pipe would block until a writer comes, and a device may be endless.
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
