@@ -412,7 +412,7 @@ def test_a_model_is_pruned_by_a_recipe(keras, write):
 def test_the_examples_of_the_document_are_recipes(tmp_path):
     text = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
     examples = re.findall(r"```toml\n(version = .*?)```", text, re.DOTALL)
-    assert len(examples) == 3
+    assert len(examples) == 5
     mentioned = set()
     for number, example in enumerate(examples):
         (tmp_path / f"{number}.toml").write_text(example, encoding="utf-8")
