@@ -143,6 +143,35 @@ def at_the_limit_of_pairs():
     return of_weights(layer, weights, np.broadcast_to(inputs, (1, 2, 8, 259)).astype(np.int8))
 
 
+def of_halves(output_zero_point, output_range=(-128, 127)):
+    """An operator whose outputs lie at and between whole numbers, scaled by right shifts of 1 to 15: all the inputs.
+
+    Two outputs more have a bias as large as sums of 23 bits leave room for, with each sign. Of the last output, the
+    input 5 is a little below what the first of two roundings makes a half.
+    """
+    channels, last_shift = 256, 15
+    rows, scales, bias = [], [], []
+    for shift, sign in [*((each, 0) for each in range(1, last_shift + 1)), (last_shift, 1), (last_shift, -1)]:
+        weight = min(2**shift, 64)
+        rows.append(np.where(np.arange(channels) < 2**shift // weight, weight, 0))
+        scales.append(2.0 ** -(shift + 1))
+        bias.append(sign * (2**22 - 1 - 128 * int(rows[-1].sum())))
+    rows.append(np.where(np.arange(channels) == 0, 1, 0))
+    scales.append((1 / 2 - 2**-4 - 2**-14) / 5)
+    bias.append(0)
+    layer = Layer(
+        outputs=len(rows),
+        channels=channels,
+        input_size=(16, 16),
+        zero_points=(0, output_zero_point),
+        output_range=output_range,
+    )
+    pixels = np.random.default_rng(0).permutation(np.arange(-128, 128)).reshape(1, 16, 16, 1)
+    inputs = np.broadcast_to(pixels, (1, 16, 16, channels)).astype(np.int8)
+    weights = np.array(rows, np.int8).reshape(layer.filter.shape)
+    return of_weights(layer, weights, inputs, np.array(bias, np.int32), np.array(scales))
+
+
 def run_with_sanitizers(cases):
     """The results of cases on this machine; fails where a sanitizer finds something."""
     with tempfile.TemporaryDirectory() as name:

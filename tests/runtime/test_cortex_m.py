@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from helpers.sparse_kernels import Layer, at_the_limit_of_pairs, made
+from helpers.sparse_kernels import Layer, at_the_limit_of_pairs, made, of_halves
 from tflite_sparse.codecs.streams import stream
 from tflite_sparse.codecs.streams.kernels import PAIR_KERNELS, SHARED_KERNELS, Kernel
 from tflite_sparse.errors import ExecutionError
@@ -99,6 +99,19 @@ SHAPES = [
     Layer(outputs=9, channels=24, input_size=(3, 9), one_scale=True, scale=1.6, largest_weight=1, bias_range=99),
     Layer(outputs=9, channels=24, input_size=(3, 9), one_scale=True, scale=5e-4, bias_range=2**26),
     Layer(outputs=9, channels=24, input_size=(3, 9), one_scale=True, scale=8e-6, bias_range=2**28, zero_points=(3, 99)),
+    # outputs that are clamped at the zero point: shifts of 1, 15 and 16; a sum that has 23 bits, or more
+    Layer(outputs=9, channels=24, input_size=(3, 9), zeros=0.5, zero_points=(3, -128)),
+    Layer(outputs=9, channels=5, filter_size=(3, 3), input_size=(4, 13), zeros=0.5, output_range=(-5, 90)),
+    Layer(outputs=9, channels=24, input_size=(3, 9), one_scale=True, scale=1.6, bias_range=9, zero_points=(3, -128)),
+    Layer(
+        outputs=9, channels=24, input_size=(3, 9), one_scale=True, scale=6e-3, bias_range=2**20, zero_points=(3, -128)
+    ),
+    Layer(
+        outputs=9, channels=24, input_size=(3, 9), one_scale=True, scale=3e-3, bias_range=2**20, zero_points=(3, -128)
+    ),
+    Layer(
+        outputs=9, channels=24, input_size=(3, 9), one_scale=True, scale=6e-3, bias_range=2**23, zero_points=(3, -128)
+    ),
 ]
 
 
@@ -123,6 +136,18 @@ def test_outputs_are_those_of_a_dense_loop(cpu):
 def test_the_largest_sum_that_pairs_take(cpu):
     one, kernels = at_the_limit_of_pairs(), sorted(PAIR_KERNELS)
     for kernel, result in zip(kernels, cortex_m.run(cpu, [one.case(kernel) for kernel in kernels]), strict=True):
+        assert np.array_equal(result.output, one.expected), kernel
+
+
+@needs_emulator
+@pytest.mark.parametrize("output_range", [(-128, 127), (-5, 127), (-4, 100)])
+@pytest.mark.parametrize("zero_point", [-5, -128])
+def test_halves(zero_point, output_range):
+    """Of pairs, where outputs are clamped at the zero point, the lower lane is scaled where it lies; else not."""
+    one, kernels = of_halves(zero_point, output_range), sorted(PAIR_KERNELS)
+    for kernel, result in zip(
+        kernels, cortex_m.run("cortex-m4", [one.case(kernel) for kernel in kernels]), strict=True
+    ):
         assert np.array_equal(result.output, one.expected), kernel
 
 

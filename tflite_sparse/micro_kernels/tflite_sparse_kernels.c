@@ -55,6 +55,7 @@ enum {
   kLongestBridge = 1023,
   kMostRuns = 9,      /* columns of a filter; so that the longest bridge in bytes fits in 16 bits */
   kFastestShift = 20, /* from here on the zero point does not fit beside the rounding constant */
+  kClampedShift = 16, /* the same with 8 bits more */
   kFlagOneScale = 1,
   kFlagValid = 2,
   kFlagFullyConnected = 4,
@@ -459,7 +460,7 @@ typedef struct {
   const int32_t *bias, *multiplier;
   const int8_t* shift;
   int32_t channel_mask; /* 0: all outputs share multiplier and shift; else -1 */
-  int32_t rounding;     /* twice the output's zero point, and 1 for the half that rounds */
+  int32_t rounding;     /* twice the output's zero point, and 1 for the half that rounds; doubled, and 1 if clamped */
   const int8_t* y_end;
 } IndexedRow;
 
@@ -763,7 +764,7 @@ TFLS_OUTLINE void any_pair_outputs(const TflsOperator* op, const int32_t* base, 
  * for the loop needs all registers: r0 stream, r1 pairs, r2 weight, r3 and r12 pairs, lr end, r4 to r11 accumulators. */
 typedef struct {
   int32_t channel_mask; /* 0: all outputs share multiplier and shift; else -1 */
-  int32_t rounding;     /* twice the output's zero point, and 1 for the half that rounds */
+  int32_t rounding;     /* twice the output's zero point, and 1 for the half that rounds; doubled, and 1 if clamped */
   const int32_t* bias;
   const int32_t* multiplier;
   const int8_t* shift;
@@ -817,21 +818,31 @@ typedef struct {
   "smmlar r1, " sum ", r12, r2\n add r1, r1, " sum ", asr #31\n asr r1, r1, lr\n ssat r1, #8, r1, asr #1\n"
 #define TFLS_LOW(low) "sbfx " low ", " low ", #0, #23\n add " low ", r3, " low ", lsl #1\n" TFLS_SCALE(low)
 /* Before TFLS_LOW of the same accumulator. A negative lower lane has borrowed 1 from the upper one: the carry. */
-#define TFLS_HIGH(low, high) \
-  "lsrs r1, " low ", #23\n adc " high ", r1, " high ", lsl #9\n add " high ", r3, " high ", lsl #1\n" TFLS_SCALE(high)
-/* The outputs of all accumulators. r0: that of pixel 4, r2: rounding constant, r3: twice the bias, r12: multiplier, lr:
- * shift less 1. */
-#define TFLS_EIGHT_OUTPUTS                                                                            \
+#define TFLS_UPPER_LANE(low, high) "lsrs r1, " low ", #23\n adc " high ", r1, " high ", lsl #9\n"
+#define TFLS_HIGH(low, high) TFLS_UPPER_LANE(low, high) "add " high ", r3, " high ", lsl #1\n" TFLS_SCALE(high)
+/* The same where outputs are clamped at the zero point, which all negative products then become: the sum, with its bias
+ * at most 23 bits, stays where the lower lane moves to the top of a word. Both roundings in one, of 8 bits more. */
+#define TFLS_CLAMPED_SCALE(sum) "smmla r1, " sum ", r12, r2\n asr r1, r1, lr\n ssat r1, #8, r1, asr #1\n"
+#define TFLS_CLAMPED_LOW(low) "add " low ", r3, " low ", lsl #9\n" TFLS_CLAMPED_SCALE(low)
+#define TFLS_CLAMPED_HIGH(low, high) \
+  TFLS_UPPER_LANE(low, high) "add " high ", r3, " high ", lsl #9\n" TFLS_CLAMPED_SCALE(high)
+/* The outputs of all accumulators. r0: that of pixel 4, r2: rounding constant, r3: the bias, shifted, r12: multiplier,
+ * lr: what a product is shifted by, less 1. */
+#define TFLS_PUT_EIGHT(low, high)                                                        \
+  high("r4", "r5") "ldr r5, [sp, #36]\n strb r1, [r0, r5]\n"                             \
+  low("r4") "ldr r4, [sp, #32]\n strb r1, [r0, r4, lsl #2]\n"                            \
+  high("r6", "r7") "strb r1, [r0, r4]\n"                                                 \
+  low("r6") "strb r1, [r0, r4, lsl #1]\n ldrd r6, r7, [sp, #40]\n"                       \
+  high("r8", "r9") "strb r1, [r0, r6]\n"                                                 \
+  high("r10", "r11") "strb r1, [r0, r7]\n"                                               \
+  low("r10") "strb r1, [r0, r6, lsl #1]\n ldr r4, [sp, #48]\n"                           \
+  low("r8") "strb r1, [r0], #1\n str r0, [sp]\n cmp r0, r4\n bne 2b\n"
+#define TFLS_EIGHT_OUTPUTS                                                                                \
   "str r0, [sp, #24]\n ldmia sp, {r0, r1, r2, r3, r12, lr}\n ldr r3, [r3, r0, lsl #2]\n ands r1, r1, r0\n" \
-  "ldr r12, [r12, r1, lsl #2]\n ldrsb lr, [lr, r1]\n lsls r3, r3, #1\n mvn lr, lr\n lsl r2, r2, lr\n"     \
-  TFLS_HIGH("r4", "r5") "ldr r5, [sp, #36]\n strb r1, [r0, r5]\n"                                     \
-  TFLS_LOW("r4") "ldr r4, [sp, #32]\n strb r1, [r0, r4, lsl #2]\n"                                    \
-  TFLS_HIGH("r6", "r7") "strb r1, [r0, r4]\n"                                                         \
-  TFLS_LOW("r6") "strb r1, [r0, r4, lsl #1]\n ldrd r6, r7, [sp, #40]\n"                               \
-  TFLS_HIGH("r8", "r9") "strb r1, [r0, r6]\n"                                                         \
-  TFLS_HIGH("r10", "r11") "strb r1, [r0, r7]\n"                                                       \
-  TFLS_LOW("r10") "strb r1, [r0, r6, lsl #1]\n ldr r4, [sp, #48]\n"                                   \
-  TFLS_LOW("r8") "strb r1, [r0], #1\n str r0, [sp]\n cmp r0, r4\n bne 2b\n"
+  "ldr r12, [r12, r1, lsl #2]\n ldrsb lr, [lr, r1]\n asrs r2, r2, #1\n bcs 30f\n"                         \
+  "lsls r3, r3, #1\n mvn lr, lr\n lsl r2, r2, lr\n" TFLS_PUT_EIGHT(TFLS_LOW, TFLS_HIGH) "b 31f\n"        \
+  "30:\n lsls r3, r3, #9\n rsb lr, lr, #7\n lsl r2, r2, lr\n adds r2, r2, #128\n"                        \
+  TFLS_PUT_EIGHT(TFLS_CLAMPED_LOW, TFLS_CLAMPED_HIGH) "31:\n"
 #define TFLS_EIGHT_PIXELS(name, start, loop, bytes)                                                   \
   TFLS_NAKED static void name(const EightPixels* group TFLS_UNNAMED, int8_t* out TFLS_UNNAMED) {      \
     __asm__ volatile(                                                                                 \
@@ -920,7 +931,7 @@ static Pairs pairs_of(const TflsOperator* op, void* scratch) {
   {
     const int32_t out_c = op->out_c;
     const EightPixels eight = {
-        -op->channel_step, 2 * op->output_zero_point + 1, op->bias, op->multiplier, op->shift, op->stream, pairs.words,
+        -op->channel_step, 2 * (2 * op->output_zero_point + 1) + op->clamped, op->bias, op->multiplier, op->shift, op->stream, pairs.words,
         {-out_c, -3 * out_c, out_c, 3 * out_c}, op->taps};
     pairs.eight = eight;
   }
@@ -1918,6 +1929,7 @@ static TflsStatus check_stream(TflsOperator* op, const TflsConstants* constants)
   int32_t o;
   op->wide = 0;
   op->quick = 1;
+  op->clamped = op->output_min >= op->output_zero_point;
 #if TFLS_HAS_SHARED
   if (has_shared_values(op->kernel)) {
     const uint32_t tables = read_tables(&reader, symbols_of(op));
@@ -1936,6 +1948,7 @@ static TflsStatus check_stream(TflsOperator* op, const TflsConstants* constants)
     if (largest >= INT32_MAX) return TFLS_BAD_PARAMETERS;
     if (largest >= 1 << 30) op->wide = 1;
     if (op->wide || shift >= 0 || shift <= -kFastestShift) op->quick = 0;
+    if (largest >= kHalfLane || shift >= 0 || shift <= -kClampedShift) op->clamped = 0;
   }
   return reader.at == reader.end ? TFLS_OK : TFLS_BAD_STREAM;
 }

@@ -11,6 +11,8 @@ import numpy as np
 
 from tflite_sparse.codecs.streams import work
 from tflite_sparse.codecs.streams.kernels import LARGEST_SIDE, PAIR_KERNELS, SUM_LIMIT
+from tflite_sparse.codecs.streams.options import Options
+from tflite_sparse.codecs.streams.parameters import Parameters
 from tflite_sparse.codecs.streams.stream import absolute_sums
 from tflite_sparse.rewrites.sparse_operator import SparseOperator
 from tflite_sparse.standalone_c.node import Node
@@ -19,6 +21,7 @@ from tflite_sparse.standalone_c.program import Call, Field, Operand, Step, Struc
 
 SOURCE = "tflite_sparse_kernels"
 _WIDE_SUM, _QUICK_SHIFT = 1 << 30, -20
+_CLAMPED_SUM, _CLAMPED_SHIFT = 1 << 22, -16
 
 _MOST_SHIFT, _LEAST_SHIFT = 30, -31
 _INT32 = 1 << 31
@@ -38,6 +41,22 @@ def _check_parameters(node: Node, found: SparseOperator) -> None:
         raise node.refused("its parameters are damaged: a sum does not fit in 32 bits")
     if found.options.kernel in PAIR_KERNELS and sums.max(initial=0) >= SUM_LIMIT:
         raise node.refused("its weights are damaged: a sum does not fit in the accumulators of its kernel")
+
+
+def scaling(options: Options, parameters: Parameters, sums: np.ndarray) -> dict[str, int]:
+    """How sums become outputs: the fields of ``TflsOperator`` that say it, 0 or 1, in its order.
+
+    Args:
+        options: of an operator.
+        parameters: of its outputs.
+        sums: of the absolute weights of each output, int64 (outputs,).
+    """
+    largest, shifts = np.abs(parameters.bias.astype(np.int64)) + 128 * sums, parameters.shifts.astype(np.int64)
+    is_wide = np.any(largest * 2.0 ** np.maximum(shifts, 0) >= _WIDE_SUM)
+    is_quick = not is_wide and np.all((shifts < 0) & (shifts > _QUICK_SHIFT))
+    is_small = np.all((largest < _CLAMPED_SUM) & (shifts < 0) & (shifts > _CLAMPED_SHIFT))
+    is_clamped = is_small and options.output_range[0] >= options.output_zero_point
+    return {"wide": int(is_wide), "quick": int(is_quick), "clamped": int(is_clamped)}
 
 
 def step(node: Node, found: SparseOperator) -> Step:
@@ -71,9 +90,6 @@ def step(node: Node, found: SparseOperator) -> Step:
     _check_parameters(node, found)
     stored = node.graph.constant(found.tensors[0])
     assert stored is not None  # it was decoded
-    largest = np.abs(parameters.bias.astype(np.int64)) + 128 * absolute_sums(found.weights)
-    shifts = parameters.shifts.astype(np.int64)
-    is_wide = bool(np.any(largest * 2.0 ** np.maximum(shifts, 0) >= _WIDE_SUM))
     pairs: list[tuple[str, Field]] = [
         ("stream", Table("stream", stored)),
         ("bias", Table("bias", parameters.bias)),
@@ -90,8 +106,7 @@ def step(node: Node, found: SparseOperator) -> Step:
         ("scratch_bytes", scratch),
         ("kernel", int(options.kernel)),
         ("channel_step", int(not options.one_scale)),
-        ("wide", int(is_wide)),
-        ("quick", int(not is_wide and bool(np.all((shifts < 0) & (shifts > _QUICK_SHIFT))))),
+        *scaling(options, parameters, absolute_sums(found.weights)).items(),
         ("input_zero_point", options.input_zero_point),
         ("output_zero_point", options.output_zero_point),
         *zip(("output_min", "output_max"), options.output_range, strict=True),
