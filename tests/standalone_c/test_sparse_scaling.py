@@ -9,7 +9,7 @@ from helpers.sparse_kernels import of_halves
 from tflite_sparse.codecs.streams import options as codec_options
 from tflite_sparse.codecs.streams.kernels import Kernel
 from tflite_sparse.codecs.streams.stream import absolute_sums
-from tflite_sparse.standalone_c.operators.sparse import scaling
+from tflite_sparse.standalone_c.operators.sparse import scaling_of
 
 ANY = (-128, 127)
 
@@ -21,18 +21,18 @@ def found(one, bias_more=0, shift=None):
     bias[-2] -= bias_more
     shifts[-2] = shifts[-2] if shift is None else shift
     parameters = dataclasses.replace(one.parameters, bias=bias, shifts=shifts)
-    return tuple(scaling(options, parameters, absolute_sums(one.weights)).items())
+    return scaling_of(options, parameters, absolute_sums(one.weights))
 
 
-def words(wide, quick, clamped):
-    return ("wide", wide), ("quick", quick), ("clamped", clamped)
+def fields(wide, quick, clamped):
+    return {"wide": wide, "quick": quick, "clamped": clamped}
 
 
 @pytest.mark.parametrize(
     ("zero_point", "output_range", "clamped"), [(-128, ANY, 1), (-5, ANY, 0), (-5, (-5, 127), 1), (-5, (-6, 100), 0)]
 )
 def test_outputs_below_the_zero_point(zero_point, output_range, clamped):
-    assert found(of_halves(zero_point, output_range)) == words(0, 1, clamped)
+    assert found(of_halves(zero_point, output_range)) == fields(0, 1, clamped)
 
 
 @pytest.mark.parametrize(
@@ -52,4 +52,4 @@ def test_outputs_below_the_zero_point(zero_point, output_range, clamped):
 )
 def test_large_sums_and_shifts(bias_more, shift, expected):
     assert np.abs(of_halves(-128).parameters.bias[-2]) < 2**22
-    assert found(of_halves(-128), bias_more, shift) == words(*expected)
+    assert found(of_halves(-128), bias_more, shift) == fields(*expected)

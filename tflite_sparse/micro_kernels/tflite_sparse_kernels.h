@@ -88,9 +88,9 @@ typedef struct {
   uint8_t channel_step; /* 0: all outputs share multiplier and shift; 1: one for each */
   uint8_t wide;  /* whether sums may take more than 30 bits */
   uint8_t quick; /* whether none does, and all outputs shift to the right by 1 to 19 */
-  uint8_t clamped; /* whether sums take at most 23 bits, shifts are 1 to 15, and no output is below the zero point */
   int8_t input_zero_point, output_zero_point, output_min, output_max;
   uint8_t pools; /* 1: each output is the largest of 2x2, those of MAX_POOL_2D with strides of 2 (generated C alone) */
+  uint8_t clamped; /* whether sums take at most 23 bits, shifts are 1 to 15, and no output is below the zero point */
 } TflsOperator;
 
 /* Read and check the constants of an operator: lengths, ends of streams, places within the input, sums that fit in

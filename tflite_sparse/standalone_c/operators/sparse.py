@@ -43,8 +43,8 @@ def _check_parameters(node: Node, found: SparseOperator) -> None:
         raise node.refused("its weights are damaged: a sum does not fit in the accumulators of its kernel")
 
 
-def scaling(options: Options, parameters: Parameters, sums: np.ndarray) -> dict[str, int]:
-    """How sums become outputs: the fields of ``TflsOperator`` that say it, 0 or 1, in its order.
+def scaling_of(options: Options, parameters: Parameters, sums: np.ndarray) -> dict[str, int]:
+    """How sums become outputs: the fields of ``TflsOperator`` that say it, 0 or 1.
 
     Args:
         options: of an operator.
@@ -90,6 +90,7 @@ def step(node: Node, found: SparseOperator) -> Step:
     _check_parameters(node, found)
     stored = node.graph.constant(found.tensors[0])
     assert stored is not None  # it was decoded
+    scaling = scaling_of(options, parameters, absolute_sums(found.weights))
     pairs: list[tuple[str, Field]] = [
         ("stream", Table("stream", stored)),
         ("bias", Table("bias", parameters.bias)),
@@ -106,11 +107,12 @@ def step(node: Node, found: SparseOperator) -> Step:
         ("scratch_bytes", scratch),
         ("kernel", int(options.kernel)),
         ("channel_step", int(not options.one_scale)),
-        *scaling(options, parameters, absolute_sums(found.weights)).items(),
+        *((name, scaling[name]) for name in ("wide", "quick")),
         ("input_zero_point", options.input_zero_point),
         ("output_zero_point", options.output_zero_point),
         *zip(("output_min", "output_max"), options.output_range, strict=True),
         ("pools", 0),
+        ("clamped", scaling["clamped"]),
     ]
     call = Call(
         "tfls_run",
