@@ -89,7 +89,7 @@ def _shape(rng: np.random.Generator) -> tuple[int, int, int, int]:
 
 
 def _weighted(
-    rng: np.random.Generator, shape: tuple[int, ...], axis: int, x: Activation, out: tuple[int, ...]
+    rng: np.random.Generator, shape: tuple[int, ...], axis: int, x: Activation, out: tuple[int, ...], point: int = -5
 ) -> tuple[list[Activation | Constant | None], Activation]:
     """Input, weights and bias, and the output, whose scale uses its range."""
     scales = rng.uniform(0.5, 2.0, shape[axis]).astype(np.float32) / 64
@@ -97,7 +97,7 @@ def _weighted(
     bias_scales = np.float32(x.scale) * scales
     bias = Constant(values=rng.integers(-3000, 3000, shape[axis]).astype(np.int32), scale=bias_scales)
     taps = math.prod(shape) // shape[axis]
-    return [x, weights, bias], _value(out, x.scale * 2 * math.sqrt(taps), -5)
+    return [x, weights, bias], _value(out, x.scale * 2 * math.sqrt(taps), point)
 
 
 def _depthwise(
@@ -107,7 +107,8 @@ def _depthwise(
     channels, multiplier = _channels(rng, math.prod(windows.image)), int(rng.choice(multipliers))
     outputs = channels * multiplier
     x, out = _value((1, *windows.image, channels)), (1, *windows.out, outputs)
-    inputs, y = _weighted(rng, (1, *windows.filter_size, outputs), 3, x, out)
+    point = int(rng.choice([-5, -128]))  # outputs of the latter are never below it
+    inputs, y = _weighted(rng, (1, *windows.filter_size, outputs), 3, x, out, point)
     dilations = dict(zip(("dilationHFactor", "dilationWFactor"), windows.dilations, strict=True))
     options = {**windows.options, **dilations, "depthMultiplier": multiplier}
     return Operator("DEPTHWISE_CONV_2D", inputs, [y], 3, {**options, "fusedActivationFunction": _activation(rng)})

@@ -55,14 +55,14 @@ class Net:
             schema.BuiltinOperator.CONV_2D, values, (*out, outputs), options, kind, 0, per_channel=per_channel
         )
 
-    def depthwise(self, stride=1):
+    def depthwise(self, stride=1, *, relu=True):
         height, width, channels = self.shape
         values = tiny_models.sparse_weights((1, 3, 3, channels), density=1.0, seed=self.count)
         options = schema.DepthwiseConv2DOptionsT()
         options.padding, options.depthMultiplier = schema.Padding.SAME, 1
         options.strideH = options.strideW = stride
         options.dilationHFactor = options.dilationWFactor = 1
-        options.fusedActivationFunction = 1
+        options.fusedActivationFunction = int(relu)
         out = (-(-height // stride), -(-width // stride), channels)
         kind = schema.BuiltinOptions.DepthwiseConv2DOptions
         return self._layer(schema.BuiltinOperator.DEPTHWISE_CONV_2D, values, out, options, kind, 3)

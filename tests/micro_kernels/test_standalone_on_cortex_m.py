@@ -176,6 +176,13 @@ OPERATORS = [
     depthwise((1, 3, 3, 2), 3, (13, 3), strides=(3, 1)),
     depthwise((1, 3, 3, 2), 3, (4, 6), strides=(3, 1), largest=128),
     depthwise((1, 3, 3, 2), 3, (5, 5), strides=(2, 2), batches=2),
+    # outputs that are clamped at the zero point
+    depthwise((1, 3, 3, 3), 3, (10, 3), points=(3, -128)),
+    depthwise((1, 3, 3, 4), 3, (9, 8), strides=(2, 2), points=(-128, -20), activation=RELU6),
+    depthwise((1, 3, 3, 2), 3, (5, 8), points=(3, -20), activation=RELU6, batches=2),
+    # small shifts to the right, so that many outputs are next to halves
+    depthwise((1, 3, 3, 6), 3, (9, 8), points=(3, -128), largest=1, spread=1e-2, bias=99),
+    depthwise((1, 3, 3, 6), 3, (9, 8), points=(3, -5), largest=1, spread=1e-2, bias=99),
     depthwise((1, 5, 2, 6), 3, (6, 7), dilations=(1, 2), multiplier=2),
     matrix((19, 37), 0, (2, 37)),
     matrix((8, 1030), 0, (1, 1030), activation=RELU6),

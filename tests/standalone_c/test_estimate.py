@@ -1,5 +1,6 @@
 """What C functions do, counted by plain loops over their windows; and what the model of costs knows."""
 
+import dataclasses
 import itertools
 import math
 import re
@@ -17,6 +18,7 @@ from tflite_sparse.codecs.streams.work import Pixels
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.standalone_c import core, estimate, files, pooling, reader, work
+from tflite_sparse.standalone_c.depthwise import BY_3X3_CLAMPED
 from tflite_sparse.standalone_c.program import Call, Struct
 from tflite_sparse.targets import micro_costs
 
@@ -145,16 +147,24 @@ def test_depthwise_convolutions(window):
 def test_small_filters_have_loops_of_their_own_on_dsp_cores():
     for image in ((7, 5), (5, 7), (7, 3)):  # lines lie along the longer side
         window = (image, (3, 3), (1, 1), (1, 1), SAME, image)
-        outputs = 4 * image[0] * image[1]
-        assert work.of(depthwise(window, 4, 1), DSP).parts.tolist() == [outputs, 0, 4 * min(image), 4, 0, 1]
+        outputs, lines = 4 * image[0] * image[1], 4 * min(image)
+        expected = [outputs - lines, lines, 0, 0, outputs, lines, 4, 0, 1]  # the last of a line with the one before
+        assert work.of(depthwise(window, 4, 1), DSP).parts.tolist() == expected
     for image, strides, padding, out in (
         ((7, 2), (1, 1), SAME, (7, 2)),
         ((7, 5), (1, 1), VALID, (5, 3)),
         ((9, 4), (2, 1), SAME, (5, 4)),
     ):  # but for those that are not as many or too few
         window = (image, (3, 3), strides, (1, 1), padding, out)
-        parts = work.of(depthwise(window, 4, 1), DSP).parts.tolist()
-        assert parts == [4 * out[0] * out[1], 0, 4 * out[0], 4, 0, 1]
+        outputs, lines = 4 * out[0] * out[1], 4 * out[0]
+        behind = lines if padding == SAME else 0
+        expected = [outputs - behind, behind, 0, 0, outputs, lines, 4, 0, 1]
+        assert work.of(depthwise(window, 4, 1), DSP).parts.tolist() == expected
+    image = (7, 8)
+    window = (image, (3, 3), (2, 2), (1, 1), SAME, (4, 4))
+    call = depthwise(window, 4, 1)
+    clamped = dataclasses.replace(call, function=BY_3X3_CLAMPED)
+    assert work.of(clamped, DSP).parts.tolist() == [0, 0, 4 * 12, 4 * 4, 0, 4 * 4, 4, 0, 1]
     for call in (depthwise(WINDOWS[0], 4, 2), depthwise(WINDOWS[2], 4, 1), depthwise(WINDOWS[4], 4, 1)):
         assert work.of(call, DSP).kind == "depthwise_conv_2d"
 

@@ -8,6 +8,7 @@ import pytest
 from helpers import generated_c, tiny_models
 from helpers.int8_nets import Net
 from tflite_sparse.runtime import host_c
+from tflite_sparse.standalone_c import depthwise
 
 HEADERS = {"TFLITE_SPARSE_KERNELS": "tflite_sparse_kernels.h", "TFLS_LAYOUTS": "tfls_operators.h"}
 
@@ -39,3 +40,19 @@ def test_outputs_upon_inputs_are_told_and_do_not_compile_where_they_would_be_wro
     text = generated_c.generated(model, cpu).files["model.c"].decode()
     assert ("lies upon what of its input is not read any more" in text) is is_told
     assert ('#error "MODEL_ARENA_BYTES is for CPUs without Helium' in text) is is_told
+
+
+@pytest.mark.parametrize(
+    ("cpu", "relu", "expected"),
+    [
+        ("cortex-m4", True, depthwise.BY_3X3_CLAMPED),
+        ("cortex-m4", False, depthwise.BY_3X3),
+        ("cortex-m0", True, depthwise.BY_3X3),
+        ("cortex-m55", True, depthwise.BY_3X3),
+        ("generic", True, depthwise.BY_3X3),
+    ],
+)
+def test_depthwise_layers_that_are_clamped_at_the_zero_point(cpu, relu, expected):
+    model = Net((6, 6, 4)).depthwise(relu=relu).finished()
+    (step,) = generated_c.generated(model, cpu).program.steps
+    assert [call.function for call in step.calls] == [expected]

@@ -18,12 +18,12 @@ class Core:
 
     Attributes:
         pixels_at_once: that the sparse kernel ``PIXEL_DELTA8`` computes together, at most.
-        pairs_weights: whether dense weights are stored in pairs.
+        has_smlad: whether it has SMLAD, and no Helium: dense weights are stored in pairs then.
         fits_helium: whether scratch memory is as large as kernels take it on a CPU with Helium.
     """
 
     pixels_at_once: int
-    pairs_weights: bool
+    has_smlad: bool
     fits_helium: bool
 
 

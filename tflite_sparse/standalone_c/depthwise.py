@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 from tflite_sparse.standalone_c.program import Struct
 
+BY_3X3, BY_3X3_CLAMPED = FUNCTIONS = ("tfls_depthwise_conv_2d_3x3", "tfls_depthwise_conv_2d_3x3_clamped")
+"""For any output, and for those that are clamped at their zero point."""
+
 _SIDE = 3
 _LANES, _STRIP_COLUMNS = 16, 10
 """Channels of a strip, and columns of the input, in ``tfls_depthwise_helium.h``."""

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from tflite_sparse.standalone_c import arena
+from tflite_sparse.standalone_c import arena, depthwise
 from tflite_sparse.standalone_c.core import Core
 from tflite_sparse.standalone_c.program import Program, Step
 
-_FUNCTION = "tfls_depthwise_conv_2d_3x3"
 _WORTH_IT = 0.95
 """Of the arena: so much smaller it must become, for rows take about a twentieth more instructions of such a layer."""
 
@@ -41,7 +40,9 @@ def chosen(program: Program, core: Core) -> Program:
 
 
 def _goes_by_columns(step: Step) -> bool:
-    return bool([call.function for call in step.calls] == [_FUNCTION] and step.calls[0].struct.number("by_columns"))
+    return len(step.calls) == 1 and any(
+        call.function in depthwise.FUNCTIONS and call.struct.number("by_columns") for call in step.calls
+    )
 
 
 def _arena_bytes(program: Program, rows: Collection[int], core: Core) -> int:

@@ -168,7 +168,7 @@ _FUNCTIONS: Mapping[str, _Orders] = {
     "tfls_conv_2d": _conv_2d,
     "tfls_run": _sparse,
     "tfls_depthwise_conv_2d": _depthwise_conv_2d,
-    "tfls_depthwise_conv_2d_3x3": _depthwise_3x3,
+    **dict.fromkeys(depthwise.FUNCTIONS, _depthwise_3x3),
     "tfls_max_pool_2d": _pool,
     "tfls_average_pool_2d": _pool,
 }

@@ -106,9 +106,13 @@ def _depthwise_3x3(call: Call, extensions: Extensions) -> _Parts:
     lines = down.size * filters
     if "dsp" in extensions:
         outputs = lines * right.size
-        lines = (right if params.number("by_columns") else down).size * filters
-        by_stride = [outputs, 0] if params.number("stride_w") == 1 else [0, outputs]
-        return "depthwise_3x3", [*by_stride, lines, filters, _clamped(params, outputs), batches]
+        across, along, stride = (right, down, "stride_h") if params.number("by_columns") else (down, right, "stride_w")
+        lines = across.size * filters
+        behind = lines * int(along.size > 1 and along[-1] < _SPECIAL_SIDE)  # computed with the one before
+        by_stride = [outputs - behind, behind]
+        by_stride = [*by_stride, 0, 0] if params.number(stride) == 1 else [0, 0, *by_stride]
+        any_outputs = outputs if call.function == depthwise.BY_3X3 else 0
+        return "depthwise_3x3", [*by_stride, any_outputs, lines, filters, _clamped(params, outputs), batches]
     rows = [int((down == count).sum()) * filters for count in (_SPECIAL_SIDE, _SPECIAL_SIDE - 1)]
     inner = int((right == _SPECIAL_SIDE).sum())
     at_ends = right.size - inner
@@ -232,7 +236,7 @@ _FUNCTIONS: Mapping[str, Callable[[Call, Extensions], _Parts]] = {
     "tfls_conv_2d_3x3x1": _tiled_conv_2d,
     "tfls_conv_2d_3x3x1_max_pool": _tiled_conv_2d,
     "tfls_depthwise_conv_2d": _depthwise_conv_2d,
-    "tfls_depthwise_conv_2d_3x3": _depthwise_3x3,
+    **dict.fromkeys(depthwise.FUNCTIONS, _depthwise_3x3),
     "tfls_transpose_conv": _transpose_conv,
     "tfls_max_pool_2d": _max_pool_2d,
     "tfls_average_pool_2d": _average_pool_2d,

@@ -214,10 +214,11 @@ enum { kFirstOutputs = 256, kIsOdd = 1 << 11, kReadsLeft = 5 << 12, kStrides = 1
 #define TFLS_MIDDLE(to, from) "smlad " to ", r0, r5, " from "\n smlabt " to ", r1, r7, " to "\n"
 #define TFLS_RIGHT "smlad r2, r0, r6, r3\n smlabt r2, r1, r8, r2\n"
 #define TFLS_NEXT "add r9, r9, r10\n"
-/* A sum as int8 in another register, with multiplier and rounding: tfls_quick_output. */
-#define TFLS_TO_INT8(to, sum)                                                             \
-  "smmlar " to ", " sum ", r0, r1\n add " to ", " to ", " sum ", asr #31\n"                \
-  "asr " to ", " to ", r8\n ssat " to ", #8, " to "\n"
+/* A sum as int8 in another register, with multiplier and rounding: tfls_quick_output. Halves of negative products need
+ * not be rounded away from zero where these are clamped to one output. */
+#define TFLS_SHIFTED(to) "asr " to ", " to ", r8\n ssat " to ", #8, " to "\n"
+#define TFLS_ANY(to, sum) "smmlar " to ", " sum ", r0, r1\n add " to ", " to ", " sum ", asr #31\n" TFLS_SHIFTED(to)
+#define TFLS_CLAMPED(to, sum) "smmlar " to ", " sum ", r0, r1\n" TFLS_SHIFTED(to)
 #define TFLS_SCALE "ldrd r0, r1, [sp, #20]\n"
 #define TFLS_SUMS "ldrd r3, lr, [sp, #28]\n"
 #define TFLS_BEHIND(to) "ldr " to ", [sp, #36]\n"
@@ -227,62 +228,65 @@ enum { kFirstOutputs = 256, kIsOdd = 1 << 11, kReadsLeft = 5 << 12, kStrides = 1
 #define TFLS_END_LINE                                                                     \
   "ldm sp, {r0, r1, r2, r3, lr}\n add r0, r0, r1\n str r0, [sp]\n add r12, r12, r2\n"       \
   "add r9, r9, r3\n sub r0, r9, lr\n"
-#define TFLS_TWO_COLUMNS                                                                  \
+#define TFLS_TWO_COLUMNS(to_int8)                                                         \
   TFLS_COLUMN TFLS_MIDDLE("r3", "r3") TFLS_NEXT TFLS_COLUMN TFLS_RIGHT TFLS_LEFT("r3", "lr") TFLS_SCALE      \
-  TFLS_TO_INT8("r0", "r2") TFLS_NEXT
+  to_int8("r0", "r2") TFLS_NEXT
 
 /* All lines of a channel. At least one output of each is inner: its window ends within the input. */
-TFLS_NAKED static void put_lines(Filter* filter TFLS_UNNAMED) {
-  __asm__ volatile(
-      ".syntax unified\n push {r0, r4-r11, lr}\n sub sp, sp, #40\n"
-      "ldrd r3, r4, [r0, #40]\n strd r3, r4, [sp, #20]\n"
-      "10:\n ldr r1, [sp, #40]\n ldm r1, {r0, r2, r4-r11}\n ldr r3, [r0], #4\n tbb [pc, r3]\n"
-      "11:\n .byte (14f - 11b) / 2, (15f - 11b) / 2, (12f - 11b) / 2, (16f - 11b) / 2\n"
-      "16:\n add sp, sp, #44\n pop {r4-r11, pc}\n"
-      /* above: row 0 lies in the padding, row 1 becomes row 0 and row 2 row 1 */
-      "15:\n smlabb r9, r4, r11, r9\n smlabb r9, r5, r11, r9\n smlabb r9, r6, r11, r9\n"
-      "pkhtb r12, r5, r4, asr #16\n pkhbt r3, r8, r6\n b 13f\n"
-      /* below: row 2 lies in the padding, rows 0 and 1 change places */
-      "12:\n smlatb r9, r4, r11, r9\n smlatb r9, r5, r11, r9\n smlatb r9, r6, r11, r9\n"
-      "pkhbt r12, r4, r5, lsl #16\n pkhbt r3, r8, r6, lsl #16\n"
-      "13:\n uxth r4, r7\n lsr r5, r7, #16\n lsr r6, r8, #16\n mov r7, r12\n mov r8, r3\n"
-      "14:\n smlad r3, r4, r10, r9\n smlabb r3, r7, r10, r3\n strd r3, r9, [sp, #28]\n"
-      "smuad r3, r6, r11\n smlatb r3, r8, r11, r3\n str r3, [sp, #36]\n"
-      "ldm r0!, {r3, r9-r12}\n add r3, r3, r2\n add r12, r12, r2\n stm sp, {r3, r9-r12}\n"
-      "ldm r0!, {r9-r12}\n str r0, [r1]\n add r9, r9, r2\n lsls r0, r8, #19\n bcs 20f\n"
-      /* a stride of 1 along lines: four outputs a turn, and the last inner one with the one behind it */
-      "bpl 2f\n"
-      "1:\n" TFLS_SUMS TFLS_COLUMN TFLS_LEFT("r3", "r3") TFLS_NEXT "b 3f\n"
-      "2:\n" TFLS_SUMS
-      "3:\n" TFLS_COLUMN TFLS_MIDDLE("r3", "r3") TFLS_LEFT("lr", "lr") TFLS_NEXT
-      "ubfx r0, r8, #8, #3\n tbb [pc, r0]\n"
-      "4:\n .byte (5f - 4b) / 2, (5f - 4b) / 2 + (6f - 5f) * 3 / 8, (5f - 4b) / 2 + (6f - 5f) / 4\n"
-      ".byte (5f - 4b) / 2 + (6f - 5f) / 8, (7f - 4b) / 2\n .p2align 1\n"
-      "5:\n .rept 4\n"
-      TFLS_COLUMN TFLS_RIGHT TFLS_MIDDLE("r3", "lr") "ldr lr, [sp, #32]\n" TFLS_LEFT("lr", "lr")
-      TFLS_SCALE TFLS_TO_INT8("r0", "r2") "strb r0, [r9, r12]\n" TFLS_NEXT
-      ".endr\n"
-      "6:\n ldr r0, [sp]\n cmp r9, r0\n bne 5b\n"
-      "7:\n" TFLS_ENDS "bcc 8f\n"
-      TFLS_COLUMN TFLS_RIGHT TFLS_MIDDLE("r3", "lr") TFLS_BEHIND("lr") "add r3, r3, lr\n"
-      TFLS_SCALE TFLS_TO_INT8("lr", "r2") "strb lr, [r9, r12]\n" TFLS_NEXT
-      TFLS_TO_INT8("r0", "r3") "strb r0, [r9, r12]\n"
-      "8:\n" TFLS_END_LINE "cbz r0, 9f\n bpl 2b\n b 1b\n"
-      "9:\n b 10b\n"
-      /* a stride of 2: two outputs a turn */
-      "20:\n add r12, r12, r2\n bpl 22f\n"
-      "21:\n" TFLS_SUMS TFLS_COLUMN TFLS_LEFT("r3", "r3") TFLS_NEXT "b 23f\n"
-      "22:\n" TFLS_SUMS
-      "23:\n lsls r0, r8, #21\n bcs 25f\n"
-      "24:\n" TFLS_TWO_COLUMNS "strb r0, [r12]\n"
-      "25:\n" TFLS_TWO_COLUMNS "strb r0, [r12, r10]\n"
-      "add r12, r12, r10, lsl #1\n ldr r0, [sp]\n cmp r9, r0\n bne 24b\n"
-      TFLS_ENDS "bcc 26f\n"
-      TFLS_COLUMN TFLS_MIDDLE("r3", "r3") TFLS_BEHIND("r2") "add r2, r2, r3\n"
-      TFLS_SCALE TFLS_TO_INT8("r0", "r2") "strb r0, [r12]\n"
-      "26:\n" TFLS_END_LINE "cbz r0, 27f\n bpl 22b\n b 21b\n"
-      "27:\n b 10b\n");
-}
+#define TFLS_PUT_LINES(name, to_int8)                                                                       \
+  TFLS_NAKED static void name(Filter* filter TFLS_UNNAMED) {                                                \
+    __asm__ volatile(                                                                                       \
+        ".syntax unified\n push {r0, r4-r11, lr}\n sub sp, sp, #40\n"                                       \
+        "ldrd r3, r4, [r0, #40]\n strd r3, r4, [sp, #20]\n"                                                 \
+        "10:\n ldr r1, [sp, #40]\n ldm r1, {r0, r2, r4-r11}\n ldr r3, [r0], #4\n tbb [pc, r3]\n"            \
+        "11:\n .byte (14f - 11b) / 2, (15f - 11b) / 2, (12f - 11b) / 2, (16f - 11b) / 2\n"                  \
+        "16:\n add sp, sp, #44\n pop {r4-r11, pc}\n"                                                        \
+        /* above: row 0 lies in the padding, row 1 becomes row 0 and row 2 row 1 */                         \
+        "15:\n smlabb r9, r4, r11, r9\n smlabb r9, r5, r11, r9\n smlabb r9, r6, r11, r9\n"                  \
+        "pkhtb r12, r5, r4, asr #16\n pkhbt r3, r8, r6\n b 13f\n"                                           \
+        /* below: row 2 lies in the padding, rows 0 and 1 change places */                                  \
+        "12:\n smlatb r9, r4, r11, r9\n smlatb r9, r5, r11, r9\n smlatb r9, r6, r11, r9\n"                  \
+        "pkhbt r12, r4, r5, lsl #16\n pkhbt r3, r8, r6, lsl #16\n"                                          \
+        "13:\n uxth r4, r7\n lsr r5, r7, #16\n lsr r6, r8, #16\n mov r7, r12\n mov r8, r3\n"                \
+        "14:\n smlad r3, r4, r10, r9\n smlabb r3, r7, r10, r3\n strd r3, r9, [sp, #28]\n"                   \
+        "smuad r3, r6, r11\n smlatb r3, r8, r11, r3\n str r3, [sp, #36]\n"                                  \
+        "ldm r0!, {r3, r9-r12}\n add r3, r3, r2\n add r12, r12, r2\n stm sp, {r3, r9-r12}\n"                \
+        "ldm r0!, {r9-r12}\n str r0, [r1]\n add r9, r9, r2\n lsls r0, r8, #19\n bcs 20f\n"                  \
+        /* a stride of 1 along lines: four outputs a turn, and the last inner one with the one behind it */ \
+        "bpl 2f\n"                                                                                          \
+        "1:\n" TFLS_SUMS TFLS_COLUMN TFLS_LEFT("r3", "r3") TFLS_NEXT "b 3f\n"                               \
+        "2:\n" TFLS_SUMS                                                                                    \
+        "3:\n" TFLS_COLUMN TFLS_MIDDLE("r3", "r3") TFLS_LEFT("lr", "lr") TFLS_NEXT                          \
+        "ubfx r0, r8, #8, #3\n tbb [pc, r0]\n"                                                              \
+        "4:\n .byte (5f - 4b) / 2, (5f - 4b) / 2 + (6f - 5f) * 3 / 8, (5f - 4b) / 2 + (6f - 5f) / 4\n"      \
+        ".byte (5f - 4b) / 2 + (6f - 5f) / 8, (7f - 4b) / 2\n .p2align 1\n"                                 \
+        "5:\n .rept 4\n"                                                                                    \
+        TFLS_COLUMN TFLS_RIGHT TFLS_MIDDLE("r3", "lr") "ldr lr, [sp, #32]\n" TFLS_LEFT("lr", "lr")          \
+        TFLS_SCALE to_int8("r0", "r2") "strb r0, [r9, r12]\n" TFLS_NEXT                                     \
+        ".endr\n"                                                                                           \
+        "6:\n ldr r0, [sp]\n cmp r9, r0\n bne 5b\n"                                                         \
+        "7:\n" TFLS_ENDS "bcc 8f\n"                                                                         \
+        TFLS_COLUMN TFLS_RIGHT TFLS_MIDDLE("r3", "lr") TFLS_BEHIND("lr") "add r3, r3, lr\n"                 \
+        TFLS_SCALE to_int8("lr", "r2") "strb lr, [r9, r12]\n" TFLS_NEXT                                     \
+        to_int8("r0", "r3") "strb r0, [r9, r12]\n"                                                          \
+        "8:\n" TFLS_END_LINE "cbz r0, 9f\n bpl 2b\n b 1b\n"                                                 \
+        "9:\n b 10b\n"                                                                                      \
+        /* a stride of 2: two outputs a turn */                                                             \
+        "20:\n add r12, r12, r2\n bpl 22f\n"                                                                \
+        "21:\n" TFLS_SUMS TFLS_COLUMN TFLS_LEFT("r3", "r3") TFLS_NEXT "b 23f\n"                             \
+        "22:\n" TFLS_SUMS                                                                                   \
+        "23:\n lsls r0, r8, #21\n bcs 25f\n"                                                                \
+        "24:\n" TFLS_TWO_COLUMNS(to_int8) "strb r0, [r12]\n"                                                \
+        "25:\n" TFLS_TWO_COLUMNS(to_int8) "strb r0, [r12, r10]\n"                                           \
+        "add r12, r12, r10, lsl #1\n ldr r0, [sp]\n cmp r9, r0\n bne 24b\n"                                 \
+        TFLS_ENDS "bcc 26f\n"                                                                               \
+        TFLS_COLUMN TFLS_MIDDLE("r3", "r3") TFLS_BEHIND("r2") "add r2, r2, r3\n"                            \
+        TFLS_SCALE to_int8("r0", "r2") "strb r0, [r12]\n"                                                   \
+        "26:\n" TFLS_END_LINE "cbz r0, 27f\n bpl 22b\n b 21b\n"                                             \
+        "27:\n b 10b\n");                                                                                   \
+  }
+TFLS_PUT_LINES(put_lines, TFLS_ANY)
+TFLS_PUT_LINES(put_clamped_lines, TFLS_CLAMPED)
 
 /* low and high as halves */
 TFLS_INLINE int32_t paired(int32_t low, int32_t high) {
@@ -356,7 +360,9 @@ static int32_t flags_of(const Plan* plan) {
          (plan->along.pad ? 0 : kReadsLeft) | (plan->has_behind ? kHasBehind : 0);
 }
 
-static void three_by_three(const TflsDepthwiseConv2D* p, const int8_t* image, int8_t* output) {
+typedef void (*PutLines)(Filter* filter);
+
+static void three_by_three(const TflsDepthwiseConv2D* p, const int8_t* image, int8_t* output, PutLines put) {
   const int is_down = p->by_columns;
   const int32_t channels = p->in_c, step = is_down ? 3 * channels : channels, row = is_down ? channels : 3 * channels;
   const Plan plan = plan_of(p, image, output, is_down);
@@ -389,7 +395,7 @@ static void three_by_three(const TflsDepthwiseConv2D* p, const int8_t* image, in
     filter.bias = 2 * *bias++;
     filter.multiplier = *multiplier;
     filter.rounding = tfls_raised(last_bit, -shift - 1);
-    put_lines(&filter);
+    put(&filter);
   }
   tfls_clamp_all(output, p->out_h * p->out_w * channels, p->min, p->max);
 }
@@ -507,6 +513,24 @@ void tfls_depthwise_conv_2d(const TflsDepthwiseConv2D* params, const int8_t* inp
   }
 }
 
+#if defined(TFLS_DSP) && !defined(TFLS_MVE)
+static void each_image(const TflsDepthwiseConv2D* params, const int8_t* input, int8_t* output, PutLines put) {
+  int32_t batch;
+  for (batch = 0; batch < params->batches; batch++) {
+    three_by_three(params, input, output, put);
+    input += params->in_h * params->in_w * params->in_c;
+    output += params->out_h * params->out_w * params->in_c;
+  }
+}
+
+void tfls_depthwise_conv_2d_3x3(const TflsDepthwiseConv2D* params, const int8_t* input, int8_t* output) {
+  each_image(params, input, output, put_lines);
+}
+
+void tfls_depthwise_conv_2d_3x3_clamped(const TflsDepthwiseConv2D* params, const int8_t* input, int8_t* output) {
+  each_image(params, input, output, put_clamped_lines);
+}
+#else
 void tfls_depthwise_conv_2d_3x3(const TflsDepthwiseConv2D* params, const int8_t* input, int8_t* output) {
   int32_t batch;
   for (batch = 0; batch < params->batches; batch++) {
@@ -515,3 +539,8 @@ void tfls_depthwise_conv_2d_3x3(const TflsDepthwiseConv2D* params, const int8_t*
     output += params->out_h * params->out_w * params->in_c;
   }
 }
+
+void tfls_depthwise_conv_2d_3x3_clamped(const TflsDepthwiseConv2D* params, const int8_t* input, int8_t* output) {
+  tfls_depthwise_conv_2d_3x3(params, input, output);
+}
+#endif

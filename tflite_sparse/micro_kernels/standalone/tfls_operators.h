@@ -116,6 +116,8 @@ void tfls_depthwise_conv_2d(const TflsDepthwiseConv2D* params, const int8_t* inp
  * the image; for an in_w of 3 or more that is also out_w, and a stride_h of 1. Else 0: the output may then overlap with
  * the input where it lies far enough before it. */
 void tfls_depthwise_conv_2d_3x3(const TflsDepthwiseConv2D* params, const int8_t* input, int8_t* output);
+/* The same where min is not below the output's zero point: on CPUs with SMLAD an instruction less for an output. */
+void tfls_depthwise_conv_2d_3x3_clamped(const TflsDepthwiseConv2D* params, const int8_t* input, int8_t* output);
 
 /* Weights as in the file: (out_c, filter_h, filter_w, in_c); bias as in the file (zeros where it has none); padding
  * as ComputePaddingHeightWidth yields it of the OUTPUT's size (TransposeConvPrepare).  [tfls_transpose_conv.c]

@@ -121,8 +121,11 @@ def depthwise_conv_2d(node: Node) -> Step:
         ("wide", int(wide)),
         ("by_columns", int(depthwise.are_columns_quicker(_numbers(sizes)))),
     )
-    has_loops = not wide and outputs == channels and bool((parameters.shifts < 0).all()) and _is_usual_3x3(sizes)
-    function = "tfls_depthwise_conv_2d_3x3" if has_loops else "tfls_depthwise_conv_2d"
+    function = "tfls_depthwise_conv_2d"
+    if not wide and outputs == channels and (parameters.shifts < 0).all() and _is_usual_3x3(sizes):
+        low, _ = node.clamp(int(node.options.fusedActivationFunction))
+        is_clamped = node.core.has_smlad and low >= result.zero_point
+        function = depthwise.BY_3X3_CLAMPED if is_clamped else depthwise.BY_3X3
     return _step(node, function, "TflsDepthwiseConv2D", fields, "tfls_depthwise")
 
 
@@ -197,7 +200,7 @@ def _weights(node: Node, rank: int) -> np.ndarray:
 
 
 def _is_paired(node: Node, weights: np.ndarray) -> bool:
-    return node.core.pairs_weights and dense_weights.can_be_paired(weights)
+    return node.core.has_smlad and dense_weights.can_be_paired(weights)
 
 
 def _parameters(node: Node, source: Value, weights: np.ndarray, axis: int) -> Parameters:
