@@ -360,9 +360,9 @@ static int32_t flags_of(const Plan* plan) {
          (plan->along.pad ? 0 : kReadsLeft) | (plan->has_behind ? kHasBehind : 0);
 }
 
-typedef void (*PutLines)(Filter* filter);
+typedef void (*PutLines)(Filter* filter); /* known where it is compiled, so that the call is direct */
 
-static void three_by_three(const TflsDepthwiseConv2D* p, const int8_t* image, int8_t* output, PutLines put) {
+TFLS_INLINE void three_by_three(const TflsDepthwiseConv2D* p, const int8_t* image, int8_t* output, PutLines put) {
   const int is_down = p->by_columns;
   const int32_t channels = p->in_c, step = is_down ? 3 * channels : channels, row = is_down ? channels : 3 * channels;
   const Plan plan = plan_of(p, image, output, is_down);
@@ -514,7 +514,7 @@ void tfls_depthwise_conv_2d(const TflsDepthwiseConv2D* params, const int8_t* inp
 }
 
 #if defined(TFLS_DSP) && !defined(TFLS_MVE)
-static void each_image(const TflsDepthwiseConv2D* params, const int8_t* input, int8_t* output, PutLines put) {
+TFLS_INLINE void each_image(const TflsDepthwiseConv2D* params, const int8_t* input, int8_t* output, PutLines put) {
   int32_t batch;
   for (batch = 0; batch < params->batches; batch++) {
     three_by_three(params, input, output, put);
