@@ -259,9 +259,11 @@ def greater(found: Analysis, operator: Operator) -> bool:
 
 
 def selection(found: Analysis, operator: Operator) -> bool:
-    """Analyse a SELECT_V2 of three activations: where the condition is known to be false it is the last one."""
+    """Analyse a SELECT or SELECT_V2 of activations: where the condition is known to be false it is the last one."""
     condition, one, two = (int(operator.inputs[position]) for position in range(3))
     result = int(operator.outputs[0])
+    if found.graph.operator_name(operator) == "SELECT" and found.rank(condition) != found.rank(result):
+        return False  # a condition for each row
     numbers = found.numbers_of(condition, one, two, result)
     if numbers is None or not all(found.same(each, result) for each in (condition, one, two)):
         return False
