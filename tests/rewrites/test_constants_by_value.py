@@ -97,6 +97,20 @@ def test_every_kernel_computes_the_constants_that_are_told(name):
     assert np.mean(shares) >= least
 
 
+@pytest.mark.parametrize("ratio", [2, 4, 8])
+@pytest.mark.parametrize("name", [*(each for each in INT8 if each not in FIXED), "QUANTIZE"])
+def test_constants_between_scales_of_powers_of_two(name, ratio):
+    """A multiplier of 1/4 is 1/2 shifted by one bit: 57 of these are 14.25, of which built-in kernels make 15."""
+    fields = {"LEAKY_RELU": {"alpha": 0.25}}.get(name, {})
+    model = single(name, (1, 256), (2.0**-7, -128 if name == "SQRT" else 33), (2.0**-7 * ratio, -100), **fields)
+    told = analysed(model, STORED.astype(np.float64)).known(1)
+    known = ~np.isnan(told)
+    for kernels in KERNELS:
+        found = computed(model, STORED.astype(np.int8)[None], kernels)
+        if found is not None:
+            np.testing.assert_array_equal(found[0][known], told[known])
+
+
 @pytest.mark.parametrize(("ratio", "known"), [(2.0**-9, True), (2.0**-10, False), (1e-7, False)])
 def test_a_hard_swish_of_0_is_told_where_its_shift_is_defined(ratio, known):
     """A converter gives a tensor of zeros a scale of next to nothing."""

@@ -22,6 +22,9 @@ from tflite_sparse.flatbuffer.types import Tensor
 MARGIN = 1e-3
 """Distance from a tie, in steps of the output: more than fixed-point and float32 multipliers are apart."""
 
+_FLOAT32 = 2.0**-22
+"""By how much a quotient of float32 numbers may be off."""
+
 _ACTIVATIONS = {
     schema.ActivationFunctionType.NONE: (-np.inf, np.inf),
     schema.ActivationFunctionType.RELU: (0.0, np.inf),
@@ -123,12 +126,14 @@ def common_rounding(
 
     Args:
         steps: exact values.
-        multiplier: that the kernel requantises with: with a right shift of ``s = floor(-log2(multiplier))`` bits it
-            may round twice, which is off by up to half a unit before the shift.
+        multiplier: that the kernel requantises with. It is a fraction of 1/2 to 1 that is shifted right by ``s`` bits:
+            a kernel may round twice, which is off by up to half a unit before the shift. Of a power of two, which
+            some kernels have in float32, the wider tie of both neighbours counts.
         off: by how much the value may be off before it is rounded.
     """
-    shift = np.floor(-np.log2(np.maximum(np.abs(multiplier), np.finfo(np.float64).tiny)))
-    width = MARGIN + off + np.where(shift >= 1, 2.0 ** -(np.maximum(shift, 1) + 1), 0.0)
+    magnitude = np.nan_to_num(np.abs(multiplier), nan=1.0, posinf=1.0)
+    shifts = [-np.frexp(magnitude * near)[1] for near in (1 - _FLOAT32, 1 + _FLOAT32)]
+    width = MARGIN + off + np.max([np.where(s >= 1, 2.0 ** -(np.maximum(s, 1.0) + 1), 0.0) for s in shifts], axis=0)
     from_tie = np.abs(np.abs(steps - np.floor(steps)) - 0.5)
     return np.where(from_tie > width, np.floor(np.asarray(steps) + 0.5), np.nan)
 
@@ -154,7 +159,7 @@ def mean_of_constant(
     if not source.folds:
         return result.stored(source.real(stored))
     scales = source.scale / result.scale
-    multiplier = 2.0 ** (math.frexp(scales)[1] - (count.bit_length() - 1))
+    multiplier = 0.75 * 2.0 ** (math.frexp(scales)[1] - (count.bit_length() - 1))  # one with that shift
     whole = result.stored(source.real(stored), multiplier)
     if not is_planar:
         return whole
