@@ -32,6 +32,15 @@ _STEPS_OF_A_MULTIPLIER = 2**8
 _MOST_STEPS = 255.0
 """Of an int8 value from its zero point."""
 
+_MOST_IN_16_BITS = float(2**15 - 1)
+"""Of a product and the zero point: the built-in int8 MUL wraps around beyond it where it computes several together."""
+
+_MULTIPLIED_AT_A_TIME = 16
+"""Products in a row that the built-in int8 MUL computes together."""
+
+_BITS_OF_A_FACTOR = 21
+"""Of the larger factor in XNNPACK's int8 ADD and SUB."""
+
 _REQUANTISED_AT_A_TIME = 16
 """Elements that the built-in kernel for QUANTIZE from int8 to int8 computes together."""
 
@@ -198,7 +207,7 @@ def arithmetic(found: Analysis, operator: Operator) -> bool:
             return False
         operands.append(real)
     one, two = operands
-    multiplier = 1.0
+    multiplier, off = 1.0, np.zeros_like(one)
     if name == "DIV":
         real = _quotient(found, operator, numbers[0], one, two)
     elif name == "MUL":
@@ -206,13 +215,29 @@ def arithmetic(found: Analysis, operator: Operator) -> bool:
         for position in range(2):
             multiplier *= _scale(found, int(operator.inputs[position]))
         multiplier /= numbers[0].scale
+        most = _MOST_IN_16_BITS - abs(numbers[0].zero)
+        if numbers[0].folds and multiplier * _MOST_STEPS**2 > most:
+            found.multiples[result] = _MULTIPLIED_AT_A_TIME
+            real = np.where(np.abs(real) / numbers[0].scale > most, np.nan, real)
     elif name in _CHOICES:
         real = _CHOICES[name](one, two) if _has_one_scale(found, operator) else np.full_like(one, np.nan)
     else:
         real = one + two if name == "ADD" else one - two
+        off = _off_of_sum(found, operator, numbers[0], one, two)
     activation = getattr(operator.builtinOptions, "fusedActivationFunction", 0)
-    found.learn(result, numbers[0].computed(real, multiplier, activation))
+    found.learn(result, numbers[0].computed(real, multiplier, activation, off))
     return True
+
+
+def _off_of_sum(found: Analysis, operator: Operator, result: Numbers, one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    """Return by how much a sum of two int8 values may be off, in steps of the result.
+
+    XNNPACK multiplies both by integers, of which the larger one has 21 bits (``xnn_init_qs8_add_minmax_params``).
+    """
+    scales = [_scale(found, int(operator.inputs[position])) for position in range(2)]
+    exponent = math.frexp(max(scales) / result.scale)[1]
+    steps = np.abs(one) / scales[0] + np.abs(two) / scales[1]
+    return np.asarray(steps * 2.0 ** (exponent - _BITS_OF_A_FACTOR - 1))
 
 
 def _has_one_scale(found: Analysis, operator: Operator) -> bool:

@@ -104,10 +104,12 @@ class Numbers:
         inside = np.clip(common_rounding(steps, multiplier, off), low, high)
         return np.where(steps < low - 1 - off, low, np.where(steps > high + 1 + off, high, inside))
 
-    def computed(self, real: np.ndarray, multiplier: float = 1.0, activation: int = 0) -> np.ndarray:
+    def computed(
+        self, real: np.ndarray, multiplier: float = 1.0, activation: int = 0, off: np.ndarray | float = 0.0
+    ) -> np.ndarray:
         """Return as :meth:`stored` what one operation on two values yields; float32 kernels round that only once."""
         if not self.is_float or activation not in _ACTIVATIONS:
-            return self.stored(real, multiplier, activation)
+            return self.stored(real, multiplier, activation, off)
         with np.errstate(over="ignore"):
             rounded = np.clip(real, *_ACTIVATIONS[activation]).astype(np.float32).astype(np.float64)
         return np.where(np.isfinite(rounded), rounded, np.nan)
