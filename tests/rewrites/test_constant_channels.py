@@ -94,6 +94,12 @@ def test_a_tie_of_a_mean_is_as_wide_as_the_shift_of_a_divided_multiplier(is_plan
     assert np.isnan(mean_of_constant(source, result, np.array([-114.0]), 25, is_planar=is_planar)).all()
 
 
+def test_a_tie_of_a_mean_is_that_of_the_kernel_that_shifts():
+    """-117.726, of which the built-in kernel makes -117: it shifts 0.71 by one bit, where 1.06 / 3 is not shifted."""
+    source, result = Numbers(INT8, 0.0049252327025066395, 21), Numbers(INT8, 0.004634097398351473, 35)
+    assert np.isnan(mean_of_constant(source, result, np.array([-123.0]), 3, is_planar=True)).all()
+
+
 @pytest.mark.parametrize("is_planar", [False, True])
 def test_a_tie_of_a_mean_is_no_wider(is_planar):
     """14 * 1.53 is 21.42: 0.08 from a tie that is 1/16 wide."""

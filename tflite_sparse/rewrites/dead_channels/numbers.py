@@ -149,7 +149,8 @@ def mean_of_constant(
     zero point of the result. They divide the multiplier of ``scales`` by the count and shift it left by
     ``floor(log2(count))`` bits, so that a tie is up to twice as wide as that of a multiplier of 32 bits (TensorFlow
     Lite, ``reference/reduce.h``). The built-in int8 kernel for the mean of a plane that keeps its axes multiplies the
-    sum as it is and takes off ``zero * scales``, which it rounds alone (``optimized/integer_ops/mean.h``).
+    sum as it is, by ``scales / count``, which may be shifted right by one bit more: that counts where the other one is
+    not shifted. It takes off ``zero * scales``, which it rounds alone (``optimized/integer_ops/mean.h``).
 
     Args:
         source: numbers of the values.
@@ -161,7 +162,7 @@ def mean_of_constant(
     if not source.folds:
         return result.stored(source.real(stored))
     scales = source.scale / result.scale
-    multiplier = 0.75 * 2.0 ** (math.frexp(scales)[1] - (count.bit_length() - 1))  # one with that shift
+    multiplier = 2.0 ** (math.frexp(scales)[1] - count.bit_length())  # both shifts: this one's, and one bit more
     whole = result.stored(source.real(stored), multiplier)
     if not is_planar:
         return whole
