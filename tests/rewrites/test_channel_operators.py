@@ -203,15 +203,44 @@ def softsign(net, x):
     return net.binary(x, number(net, plain("ABS", "AbsOptions")(net, x), "ADD", 1), "DIV")
 
 
-def selu(net, x):
+def selu(net, x, name="SELECT_V2"):
     """``x`` where it is above 0, else ``exp(x) - 1``, as the converter writes them."""
     is_above = net.tiny.tensor("is_above", net.shape[x], "bool")
     zero = net.constant(np.array(0, np.float32))
     net.append(CODE.GREATER, [x, zero], [is_above], OPTIONS.GreaterOptions, schema.GreaterOptionsT())
     below = number(net, plain("EXP", "ExpOptions")(net, x), "SUB", 1)
     y = net.like(x)
-    net.append(CODE.SELECT_V2, [is_above, x, below], [y], OPTIONS.SelectV2Options, schema.SelectV2OptionsT())
+    words = "".join(part.title() for part in name.split("_"))
+    options = net.options(f"{words}OptionsT")
+    net.append(getattr(CODE, name), [is_above, x, below], [y], getattr(OPTIONS, f"{words}Options"), options)
     return y
+
+
+def tiled(*multiples):
+    def add(net, x):
+        y = net.like(x, tuple(size * times for size, times in zip(net.shape[x], multiples, strict=True)))
+        net.append(CODE.TILE, [x, net.constant(np.array(multiples, np.int32))], [y])
+        return y
+
+    return add
+
+
+def in_blocks(margin):
+    """SPACE_TO_BATCH_ND in blocks of 2 x 2 after so many rows and columns of zeros on each side, and back."""
+
+    def add(net, x):
+        batch, height, width, channels = net.shape[x]
+        block = net.constant(np.array([2, 2], np.int32))
+        margins = net.constant(np.full((2, 2), margin, np.int32))
+        y = net.like(x, (4 * batch, height // 2 + margin, width // 2 + margin, channels))
+        options = schema.SpaceToBatchNDOptionsT()
+        net.append(CODE.SPACE_TO_BATCH_ND, [x, block, margins], [y], OPTIONS.SpaceToBatchNDOptions, options, 2)
+        z = net.like(x, net.shape[x])
+        options = schema.BatchToSpaceNDOptionsT()
+        net.append(CODE.BATCH_TO_SPACE_ND, [y, block, margins], [z], OPTIONS.BatchToSpaceNDOptions, options, 2)
+        return z
+
+    return add
 
 
 def with_rebuilt_constant(net, x):
@@ -291,7 +320,8 @@ FORMS = {
     "SOFTMAX": (plain("SOFTMAX", "SoftmaxOptions", beta=1.0), NEITHER),
     "MAX_POOL_2D": (pooled("MAX_POOL_2D"), BOTH),
     "AVERAGE_POOL_2D": (pooled("AVERAGE_POOL_2D"), BOTH),
-    "pooled, then a ReLU": (pooled("MAX_POOL_2D", schema.ActivationFunctionType.RELU), UNREAD),
+    "pooled, then a ReLU": (pooled("MAX_POOL_2D", schema.ActivationFunctionType.RELU), BOTH),
+    "the mean, then a ReLU6": (pooled("AVERAGE_POOL_2D", schema.ActivationFunctionType.RELU6), BOTH),
     "MEAN": (reduced("MEAN", [1, 2], (1, MANY)), BOTH),
     "MEAN from the end": (reduced("MEAN", [-3, -2], (1, MANY)), BOTH),
     "MEAN that keeps axes": (reduced("MEAN", [1, 2], (1, 1, 1, MANY), keep=True), BOTH),
@@ -326,6 +356,11 @@ FORMS = {
     "PRELU of one slope": (sloped((1, 1, 1)), BOTH),
     "softsign": (softsign, BOTH),
     "selu": (selu, BOTH),
+    "selu of a fixed batch": (lambda net, x: selu(net, x, "SELECT"), BOTH),
+    "TILE of rows": (tiled(1, 2, 1, 1), BOTH),
+    "TILE of channels": (tiled(1, 1, 1, 2), NEITHER),
+    "SPACE_TO_BATCH_ND and back": (in_blocks(0), BOTH),
+    "SPACE_TO_BATCH_ND of a margin, and back": (in_blocks(1), BOTH),
     "SQUEEZE": (squeezed, BOTH),
     "EXPAND_DIMS": (expanded, BOTH),
     "RESHAPE": (reshaped(1, 4, 9, MANY), BOTH),
@@ -389,6 +424,40 @@ def holding(stored):
     values = np.round(stored * 0.02 / bias.quantization.scale).astype(np.int32)
     net.tiny.model.buffers[bias.buffer].data = values.view(np.uint8)
     return net, x
+
+
+@pytest.mark.parametrize(("stored", "margin", "expected"), [(15, 0, 6), (15, 1, 0), (0, 1, 6)])
+def test_only_zeros_stand_in_a_margin_of_zeros(stored, margin, expected):
+    net, x = holding(stored)
+    assert gone(net.finished(reading(net, in_blocks(margin)(net, x))))[1] == expected
+
+
+@pytest.mark.parametrize("name", ["MAX_POOL_2D", "AVERAGE_POOL_2D"])
+@pytest.mark.parametrize(("stored", "activation", "found"), [(-7, "RELU", 0), (7, "RELU", 7), (-7, "RELU_N1_TO_1", -7)])
+def test_a_fused_activation_clips_what_is_pooled(name, stored, activation, found):
+    """In steps of 0.02; 1 are 50 of them."""
+    net, x = holding(stored)
+    model = net.finished(reading(net, pooled(name, getattr(schema.ActivationFunctionType, activation))(net, x)))
+    smaller, count = gone(model)
+    assert count == len(SOME)
+    assert_same(net, model, smaller)
+    (values,) = (each.values for each in removal.remove(model).predicted if each.tensor == x + 1)
+    assert set(values.tolist()) == {found}
+
+
+def test_a_condition_for_each_row_keeps_all_channels():
+    """SELECT takes a vector of conditions; here of as many as there are channels."""
+    net = Network("float32", (MANY, 1, 1, 8))
+    x, y = (net.conv(net.source, MANY, 1, dead=SOME) for _ in range(2))
+    is_above = net.tiny.tensor("is_above", (MANY,), "bool")
+    rows, zero = reduced("MEAN", [0, 1, 2], (MANY,))(net, y), net.constant(np.array(0, np.float32))
+    net.append(CODE.GREATER, [rows, zero], [is_above], OPTIONS.GreaterOptions, schema.GreaterOptionsT())
+    z = net.like(x)
+    net.append(CODE.SELECT, [is_above, x, y], [z], OPTIONS.SelectOptions, schema.SelectOptionsT())
+    model = net.finished(reading(net, z))
+    smaller, count = gone(model)
+    assert count == 0
+    assert_same(net, model, smaller)
 
 
 @pytest.mark.parametrize(("stored", "expected"), [(11, 0), (12, 6), (15, 6)])
@@ -674,7 +743,7 @@ def packed_twice(model):
 
 def packed_by_another(model):
     code = model.operatorCodes[operator(model, "PACK").opcodeIndex]
-    code.builtinCode = code.deprecatedBuiltinCode = CODE.CONCATENATION
+    code.builtinCode = code.deprecatedBuiltinCode = CODE.GATHER
 
 
 def shape_read_by_another(model):
@@ -682,7 +751,6 @@ def shape_read_by_another(model):
 
 
 OPEN_BATCH = {
-    "begin mask": option("STRIDED_SLICE", beginMask=1),
     "end mask": option("STRIDED_SLICE", endMask=1),
     "ellipsis": option("STRIDED_SLICE", ellipsisMask=1),
     "new axis": option("STRIDED_SLICE", newAxisMask=1),
@@ -716,6 +784,32 @@ def test_sizes_that_are_computed_otherwise_keep_all_channels(name):
     assert gone(model)[1] > 0
     OPEN_BATCH[name](model)
     assert not removal.remove(model).slices
+
+
+def test_rows_of_an_open_batch_are_repeated():
+    """As the converter writes UpSampling2D of Keras 3: the size of the batch, joined with those that are known."""
+    net = Network("float32", dynamic=True)
+    x = net.conv(net.source, MANY, 1, dead=SOME)
+    expanded, rows = net.like(x, (1, 6, 1, 6, MANY)), net.like(x, (1, 6, 2, 6, MANY))
+    axis = net.constant(np.array(2, np.int32))
+    net.append(CODE.EXPAND_DIMS, [x, axis], [expanded], OPTIONS.ExpandDimsOptions, schema.ExpandDimsOptionsT())
+    net.append(CODE.TILE, [expanded, net.constant(np.array([1, 1, 2, 1, 1], np.int32))], [rows])
+    sizes, batch, joined = (
+        net.tiny.tensor(name, (size,), "int32") for name, size in zip("sbj", (4, 1, 4), strict=True)
+    )
+    net.append(CODE.SHAPE, [x], [sizes], OPTIONS.ShapeOptions, net.options("ShapeOptionsT", outType=2))
+    limits = [net.constant(np.array([each], np.int32)) for each in (3, 1, 1)]
+    options = net.options("StridedSliceOptionsT", beginMask=1)  # from the front, whatever the begin
+    net.append(CODE.STRIDED_SLICE, [sizes, *limits], [batch], OPTIONS.StridedSliceOptions, options)
+    parts = [batch, *(net.constant(np.array(each, np.int32)) for each in ([12], [6, MANY]))]
+    options = net.options("ConcatenationOptionsT", axis=0)
+    net.append(CODE.CONCATENATION, parts, [joined], OPTIONS.ConcatenationOptions, options)
+    y = net.like(x, (1, 12, 6, MANY))
+    net.append(CODE.RESHAPE, [rows, joined], [y], OPTIONS.ReshapeOptions, schema.ReshapeOptionsT())
+    model = net.finished(reading(net, y))
+    smaller, count = gone(model)
+    assert count == len(SOME)
+    assert_same(net, model, smaller)
 
 
 @pytest.mark.parametrize("name", ["kernel", "axes of the kernel", "result", "type"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from helpers.channel_models import KINDS
@@ -23,12 +23,13 @@ def numbers(kind, scale=0.5, zero=0):
 
 def rounded_in_fixed_point(steps, multiplier):
     """What a built-in kernel yields that rounds before the right shift and after it (gemmlowp)."""
-    shift = max(int(np.floor(-np.log2(multiplier))), 0)
+    shift = max(-int(np.frexp(multiplier)[1]), 0)
     before = np.floor(np.asarray(steps) * 2.0**shift + 0.5)
     return np.floor(before / 2.0**shift + 0.5)
 
 
-@given(st.floats(-100, 100), st.sampled_from((0.003, 0.02, 0.11, 0.3, 0.7, 1.4)))
+@given(st.floats(-100, 100), st.sampled_from((0.003, 0.02, 0.11, 0.125, 0.25, 0.3, 0.7, 1.4)))
+@example(14.25, 0.25)  # 57 steps of a quarter: half of them is rounded to 29, and half of that to 15
 def test_a_rounding_that_is_told_is_that_of_every_kernel(steps, multiplier):
     found = common_rounding(np.float64(steps), multiplier)
     if not np.isnan(found):
@@ -93,6 +94,12 @@ def test_a_tie_of_a_mean_is_as_wide_as_the_shift_of_a_divided_multiplier(is_plan
     assert np.isnan(mean_of_constant(source, result, np.array([-114.0]), 25, is_planar=is_planar)).all()
 
 
+def test_a_tie_of_a_mean_is_that_of_the_kernel_that_shifts():
+    """-117.726, of which the built-in kernel makes -117: it shifts 0.71 by one bit, where 1.06 / 3 is not shifted."""
+    source, result = Numbers(INT8, 0.0049252327025066395, 21), Numbers(INT8, 0.004634097398351473, 35)
+    assert np.isnan(mean_of_constant(source, result, np.array([-123.0]), 3, is_planar=True)).all()
+
+
 @pytest.mark.parametrize("is_planar", [False, True])
 def test_a_tie_of_a_mean_is_no_wider(is_planar):
     """14 * 1.53 is 21.42: 0.08 from a tie that is 1/16 wide."""
@@ -152,6 +159,10 @@ def test_a_bound_beyond_the_type_is_its_end():
 def test_ties_are_wide_from_a_right_shift_of_one_bit_on():
     steps = np.array([1.24, 1.3, 1.7, 1.76])
     np.testing.assert_array_equal(common_rounding(steps, 0.5), [1, np.nan, np.nan, 2])
+    np.testing.assert_array_equal(
+        common_rounding(steps, np.float32(0.5) * np.float32(0.9999999)), [1, np.nan, np.nan, 2]
+    )
+    np.testing.assert_array_equal(common_rounding(np.array([1.24, 1.25, 1.75, 1.76]), 0.25), [1, np.nan, np.nan, 2])
     np.testing.assert_array_equal(common_rounding(steps, 0.6), [1, 1, 2, 2])
     np.testing.assert_array_equal(common_rounding(steps, 3.0), [1, 1, 2, 2])
     assert not np.isnan(common_rounding(np.float64(0.0), 0.0))

@@ -97,6 +97,20 @@ def test_every_kernel_computes_the_constants_that_are_told(name):
     assert np.mean(shares) >= least
 
 
+@pytest.mark.parametrize("ratio", [2, 4, 8])
+@pytest.mark.parametrize("name", [*(each for each in INT8 if each not in FIXED), "QUANTIZE"])
+def test_constants_between_scales_of_powers_of_two(name, ratio):
+    """A multiplier of 1/4 is 1/2 shifted by one bit: 57 of these are 14.25, of which built-in kernels make 15."""
+    fields = {"LEAKY_RELU": {"alpha": 0.25}}.get(name, {})
+    model = single(name, (1, 256), (2.0**-7, -128 if name == "SQRT" else 33), (2.0**-7 * ratio, -100), **fields)
+    told = analysed(model, STORED.astype(np.float64)).known(1)
+    known = ~np.isnan(told)
+    for kernels in KERNELS:
+        found = computed(model, STORED.astype(np.int8)[None], kernels)
+        if found is not None:
+            np.testing.assert_array_equal(found[0][known], told[known])
+
+
 @pytest.mark.parametrize(("ratio", "known"), [(2.0**-9, True), (2.0**-10, False), (1e-7, False)])
 def test_a_hard_swish_of_0_is_told_where_its_shift_is_defined(ratio, known):
     """A converter gives a tensor of zeros a scale of next to nothing."""
@@ -165,6 +179,73 @@ def test_only_0_passes_a_slope_of_its_own():
 )
 def test_float_operations_on_two_constants_are_rounded_once(name, values, told):
     np.testing.assert_array_equal(operands(name, ("float32", "float32"), "float32", values), told)
+
+
+def pairs(name, scales, zeros, length=256):
+    """An operator on two activations of int8."""
+    tiny = Tiny()
+    numbers = [quantization(*each) for each in zip(scales, zeros, strict=True)]
+    *inputs, y = (tiny.tensor(f"t{i}", (1, length), "int8", each) for i, each in enumerate(numbers))
+    options = getattr(schema, f"{name.title()}OptionsT")()
+    tiny.operator(getattr(CODE, name), 2, inputs, [y], getattr(OPTIONS, f"{name.title()}Options"), options)
+    return tiny.finished(inputs, [y])
+
+
+@pytest.mark.parametrize(
+    ("name", "scales", "zeros", "pair"),
+    [
+        # XNNPACK holds the larger factor, 81, in 21 bits: 14 of them behind the point.
+        ("ADD", (0.15341902451378092, 0.20451365756170642, 0.0025205367996591573), (67, -51, 52), (-109, 80)),
+        ("ADD", (0.02, 0.03, 0.04), (3, -5, 7), (15, 40)),
+        # -35,598 steps: the built-in kernel wraps around.
+        ("ADD", (0.16874776321563778, 0.1563033445100796, 0.002030945119223838), (86, 125, -56), (-121, -114)),
+        ("SUB", (0.02, 0.03, 0.04), (3, -5, 7), (15, 40)),
+        # 37,585 steps: the built-in kernel wraps around.
+        ("MUL", (0.029709640506190065, 0.23215126935654293, 0.002607152540873575), (57, -102, 49), (127, 101)),
+        ("MUL", (0.02, 0.03, 0.03), (3, -5, 7), (15, 40)),
+    ],
+)
+def test_every_kernel_computes_the_results_of_two_constants(name, scales, zeros, pair):
+    """A pair of values that was found, and many others."""
+    model = pairs(name, scales, zeros)
+    generator = np.random.default_rng(0)
+    shares = []
+    for _ in range(20):
+        one, two = generator.integers(-128, 128, (2, 256)).astype(np.int8)
+        one[0], two[0] = pair
+        found = Analysis(*_of(model))
+        found.learn(0, one.astype(np.float64))
+        found.learn(1, two.astype(np.float64))
+        operators.analyse(found)
+        told = found.known(2)
+        known = ~np.isnan(told)
+        shares.append(known.mean())
+        for kernels in KERNELS:
+            runner = Interpreter(model_content=to_bytes(model), experimental_op_resolver_type=kernels)
+            runner.allocate_tensors()
+            for detail, values in zip(runner.get_input_details(), (one, two), strict=True):
+                runner.set_tensor(detail["index"], values[None])
+            runner.invoke()
+            result = runner.get_tensor(runner.get_output_details()[0]["index"])[0]
+            np.testing.assert_array_equal(result[known], told[known])
+    assert np.mean(shares) > 0.4
+
+
+@pytest.mark.parametrize(("scale", "multiple"), [(0.00116, 16), (0.0012, 1)])
+def test_products_that_wrap_around_in_a_vector_keep_their_side(scale, multiple):
+    """255 squared times 0.0006 over the scale of the result, and its zero point: beyond 32,767 the sum wraps around."""
+    model = pairs("MUL", (0.02, 0.03, scale), (-128, -128, 100), length=17)
+    found = Analysis(*_of(model))
+    operators.analyse(found)
+    assert found.multiples.get(2, 1) == multiple
+    runner = Interpreter(model_content=to_bytes(model), experimental_op_resolver_type=KERNELS[1])
+    runner.allocate_tensors()
+    for detail in runner.get_input_details():
+        runner.set_tensor(detail["index"], np.full((1, 17), 127, np.int8))
+    runner.invoke()
+    result = runner.get_tensor(runner.get_output_details()[0]["index"])[0]
+    assert result[-1] == 127
+    assert set(result[:16].tolist()) == {-128 if multiple == 16 else 127}
 
 
 @pytest.mark.parametrize(("scale", "told"), [(0.5, [-2, NAN, 3, NAN]), (0.25, [NAN] * 4)])

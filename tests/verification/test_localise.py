@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from helpers import odd_models, tiny_models
-from helpers.channel_models import Network
+from helpers.channel_models import NETWORKS, Network
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.flatbuffer.graph import Graph
 from tflite_sparse.rewrites.dead_channels import removal
@@ -62,6 +62,20 @@ def test_the_part_of_a_tensor_that_is_left_is_compared(write, kernels):
     with tempfile.TemporaryDirectory() as name:
         found = Localiser(path, reference, Path(name), None, cut.activations).first_difference(form, sample)
     assert (found.index, found.operator) == (x, "CONV_2D")
+
+
+def test_sizes_are_not_compared_where_channels_went(write):
+    """A SHAPE yields the number of channels, and a PACK the number of features."""
+    net, y = NETWORKS["open_batch"]("int8")
+    reference = write(net.finished(y), "reference")
+    smaller = serde.read(reference)
+    cut = removal.remove(smaller)
+    path = reference.with_name("smaller.tflite")
+    serde.write(smaller, path)
+    runtime = LiteRTRuntime("builtin")
+    with tempfile.TemporaryDirectory() as name:
+        localiser = Localiser(path, reference, Path(name), None, cut.activations)
+        assert localiser.first_difference(Form(runtime, runtime), [net.samples()[0]]) is None
 
 
 SAMPLE = [np.arange(-80, 80, 10, dtype=np.int8)[None]]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tflite_sparse.errors import ExecutionError, FlatbufferError
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.flatbuffer.graph import Graph, signature_of, text
+from tflite_sparse.flatbuffer.graph import Graph, indices, signature_of, text, type_name
 from tflite_sparse.flatbuffer.types import Tensor
 from tflite_sparse.rewrites.dead_channels.cut import Slice
 from tflite_sparse.verification.counterparts import partners
@@ -23,6 +23,7 @@ from tflite_sparse.verification.outputs import largest_difference, same_bits
 from tflite_sparse.verification.probes import Sample
 from tflite_sparse.verification.runtimes import Form
 
+_SIZES = ("int32", "int64")
 _NOTHING_IN_COMMON = "the files have no activation tensor in common"
 
 
@@ -117,7 +118,8 @@ class Localiser:
         slices = {part.tensor: part for part in self._slices if part.graph == graph.number and part.found in theirs}
         found = partners(ours, graph, theirs, other, _same_type_and_shape)
         found |= {index: part.found for index, part in slices.items()}
-        known = {index: found[index] for index in ours if index in found}
+        others = _computed_sizes(graph) if slices else set()  # the number of channels is among them
+        known = {index: found[index] for index in ours if index in found and index not in others}
         return _Shared(
             graph,
             known,
@@ -125,6 +127,17 @@ class Localiser:
             keep(self._file, other_model, other, known.values(), self._folder / "file.tflite", self._signature),
             keep(self._reference, model, graph, known, self._folder / "reference.tflite", self._signature),
         )
+
+
+def _computed_sizes(graph: Graph) -> set[int]:
+    """Return the integers that are computed of the shape of an activation."""
+    found: set[int] = set()
+    for operator in graph.operators:
+        results = indices(operator.outputs)
+        is_size = graph.operator_name(operator) == "SHAPE" or not found.isdisjoint(indices(operator.inputs))
+        if is_size and all(type_name(graph.tensor(index)) in _SIZES for index in results):
+            found.update(results)
+    return found
 
 
 def _same_type_and_shape(a: Tensor, b: Tensor) -> bool:

@@ -71,7 +71,7 @@ class SizeOperand:
     """The constant that holds the number of channels of an activation, such as the shape of a RESHAPE.
 
     Attributes:
-        operator: that reads it: a RESHAPE, a TRANSPOSE_CONV, or the PACK in front of either.
+        operator: that reads it: a RESHAPE, a TRANSPOSE_CONV, or the PACK or CONCATENATION in front of either.
         position: which input it is.
         result: the activation.
     """

@@ -32,6 +32,15 @@ _STEPS_OF_A_MULTIPLIER = 2**8
 _MOST_STEPS = 255.0
 """Of an int8 value from its zero point."""
 
+_MOST_IN_16_BITS = float(2**15 - 1)
+"""Of a result and its zero point: built-in int8 ADD, SUB and MUL wrap around beyond it where they compute several."""
+
+_ADDED_OR_MULTIPLIED_AT_A_TIME = 16
+"""Results in a row that these kernels compute together, or a multiple of it."""
+
+_BITS_OF_A_FACTOR = 21
+"""Of the larger factor in XNNPACK's int8 ADD and SUB."""
+
 _REQUANTISED_AT_A_TIME = 16
 """Elements that the built-in kernel for QUANTIZE from int8 to int8 computes together."""
 
@@ -198,7 +207,7 @@ def arithmetic(found: Analysis, operator: Operator) -> bool:
             return False
         operands.append(real)
     one, two = operands
-    multiplier = 1.0
+    multiplier, off = 1.0, np.zeros_like(one)
     if name == "DIV":
         real = _quotient(found, operator, numbers[0], one, two)
     elif name == "MUL":
@@ -206,13 +215,43 @@ def arithmetic(found: Analysis, operator: Operator) -> bool:
         for position in range(2):
             multiplier *= _scale(found, int(operator.inputs[position]))
         multiplier /= numbers[0].scale
+        real = _within_16_bits(found, result, real, multiplier * _MOST_STEPS**2)
     elif name in _CHOICES:
         real = _CHOICES[name](one, two) if _has_one_scale(found, operator) else np.full_like(one, np.nan)
     else:
         real = one + two if name == "ADD" else one - two
+        scales = [_scale(found, int(operator.inputs[position])) for position in range(2)]
+        off = _off_of_sum(scales, numbers[0], one, two)
+        real = _within_16_bits(found, result, real, sum(scales) / numbers[0].scale * _MOST_STEPS)
     activation = getattr(operator.builtinOptions, "fusedActivationFunction", 0)
-    found.learn(result, numbers[0].computed(real, multiplier, activation))
+    found.learn(result, numbers[0].computed(real, multiplier, activation, off))
     return True
+
+
+def _within_16_bits(found: Analysis, result: int, real: np.ndarray, reach: float) -> np.ndarray:
+    """Return the results that built-in int8 kernels can hold; note which channels they compute together.
+
+    Args:
+        found: the analysis.
+        result: the activation.
+        real: the results by channel, exact.
+        reach: the most steps from the zero point that any operands make.
+    """
+    numbers = found.numbers[result]
+    if numbers is None or not numbers.folds or reach <= (most := _MOST_IN_16_BITS - abs(numbers.zero)):
+        return real
+    found.multiples[result] = _ADDED_OR_MULTIPLIED_AT_A_TIME
+    return np.where(np.abs(real) / numbers.scale > most, np.nan, real)
+
+
+def _off_of_sum(scales: list[float], result: Numbers, one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    """Return by how much a sum of two int8 values may be off, in steps of the result.
+
+    XNNPACK multiplies both by integers, of which the larger one has 21 bits (``xnn_init_qs8_add_minmax_params``).
+    """
+    exponent = math.frexp(max(scales) / result.scale)[1]
+    steps = np.abs(one) / scales[0] + np.abs(two) / scales[1]
+    return np.asarray(steps * 2.0 ** (exponent - _BITS_OF_A_FACTOR - 1))
 
 
 def _has_one_scale(found: Analysis, operator: Operator) -> bool:
@@ -259,9 +298,11 @@ def greater(found: Analysis, operator: Operator) -> bool:
 
 
 def selection(found: Analysis, operator: Operator) -> bool:
-    """Analyse a SELECT_V2 of three activations: where the condition is known to be false it is the last one."""
+    """Analyse a SELECT or SELECT_V2 of activations: where the condition is known to be false it is the last one."""
     condition, one, two = (int(operator.inputs[position]) for position in range(3))
     result = int(operator.outputs[0])
+    if found.graph.operator_name(operator) == "SELECT" and found.rank(condition) != found.rank(result):
+        return False  # a condition for each row
     numbers = found.numbers_of(condition, one, two, result)
     if numbers is None or not all(found.same(each, result) for each in (condition, one, two)):
         return False

@@ -22,6 +22,9 @@ from tflite_sparse.flatbuffer.types import Tensor
 MARGIN = 1e-3
 """Distance from a tie, in steps of the output: more than fixed-point and float32 multipliers are apart."""
 
+_FLOAT32 = 2.0**-22
+"""By how much a quotient of float32 numbers may be off."""
+
 _ACTIVATIONS = {
     schema.ActivationFunctionType.NONE: (-np.inf, np.inf),
     schema.ActivationFunctionType.RELU: (0.0, np.inf),
@@ -101,10 +104,12 @@ class Numbers:
         inside = np.clip(common_rounding(steps, multiplier, off), low, high)
         return np.where(steps < low - 1 - off, low, np.where(steps > high + 1 + off, high, inside))
 
-    def computed(self, real: np.ndarray, multiplier: float = 1.0, activation: int = 0) -> np.ndarray:
+    def computed(
+        self, real: np.ndarray, multiplier: float = 1.0, activation: int = 0, off: np.ndarray | float = 0.0
+    ) -> np.ndarray:
         """Return as :meth:`stored` what one operation on two values yields; float32 kernels round that only once."""
         if not self.is_float or activation not in _ACTIVATIONS:
-            return self.stored(real, multiplier, activation)
+            return self.stored(real, multiplier, activation, off)
         with np.errstate(over="ignore"):
             rounded = np.clip(real, *_ACTIVATIONS[activation]).astype(np.float32).astype(np.float64)
         return np.where(np.isfinite(rounded), rounded, np.nan)
@@ -123,12 +128,14 @@ def common_rounding(
 
     Args:
         steps: exact values.
-        multiplier: that the kernel requantises with: with a right shift of ``s = floor(-log2(multiplier))`` bits it
-            may round twice, which is off by up to half a unit before the shift.
+        multiplier: that the kernel requantises with. It is a fraction of 1/2 to 1 that is shifted right by ``s`` bits:
+            a kernel may round twice, which is off by up to half a unit before the shift. Of a power of two, which
+            some kernels have in float32, the wider tie of both neighbours counts.
         off: by how much the value may be off before it is rounded.
     """
-    shift = np.floor(-np.log2(np.maximum(np.abs(multiplier), np.finfo(np.float64).tiny)))
-    width = MARGIN + off + np.where(shift >= 1, 2.0 ** -(np.maximum(shift, 1) + 1), 0.0)
+    magnitude = np.nan_to_num(np.abs(multiplier), nan=1.0, posinf=1.0)
+    shifts = [-np.frexp(magnitude * near)[1] for near in (1 - _FLOAT32, 1 + _FLOAT32)]
+    width = MARGIN + off + np.max([np.where(s >= 1, 2.0 ** -(np.maximum(s, 1.0) + 1), 0.0) for s in shifts], axis=0)
     from_tie = np.abs(np.abs(steps - np.floor(steps)) - 0.5)
     return np.where(from_tie > width, np.floor(np.asarray(steps) + 0.5), np.nan)
 
@@ -142,7 +149,8 @@ def mean_of_constant(
     zero point of the result. They divide the multiplier of ``scales`` by the count and shift it left by
     ``floor(log2(count))`` bits, so that a tie is up to twice as wide as that of a multiplier of 32 bits (TensorFlow
     Lite, ``reference/reduce.h``). The built-in int8 kernel for the mean of a plane that keeps its axes multiplies the
-    sum as it is and takes off ``zero * scales``, which it rounds alone (``optimized/integer_ops/mean.h``).
+    sum as it is, by ``scales / count``, which may be shifted right by one bit more: that counts where the other one is
+    not shifted. It takes off ``zero * scales``, which it rounds alone (``optimized/integer_ops/mean.h``).
 
     Args:
         source: numbers of the values.
@@ -154,7 +162,7 @@ def mean_of_constant(
     if not source.folds:
         return result.stored(source.real(stored))
     scales = source.scale / result.scale
-    multiplier = 2.0 ** (math.frexp(scales)[1] - (count.bit_length() - 1))
+    multiplier = 2.0 ** (math.frexp(scales)[1] - count.bit_length())  # both shifts: this one's, and one bit more
     whole = result.stored(source.real(stored), multiplier)
     if not is_planar:
         return whole

@@ -61,16 +61,17 @@ def analyse(found: Analysis) -> None:
 def _kept(found: Analysis, operator: Operator) -> bool:
     """Pooling and resizing: of equal values the same value, where both tensors have the same scale.
 
-    A mean or a weighted sum of equal float32 values may be rounded, but for 0.
+    A mean or a weighted sum of equal float32 values may be rounded, but for 0. A fused activation clips the value.
     """
     source, result = int(operator.inputs[0]), int(operator.outputs[0])
     if not found.same(source, result):
         return False
-    numbers, values = found.numbers.get(source), found.known(source)
+    numbers = found.numbers.get(source)
     activation = getattr(operator.builtinOptions, "fusedActivationFunction", 0)
-    if numbers is not None and numbers == found.numbers.get(result) and activation == 0:
-        rounds = numbers.is_float and found.graph.operator_name(operator) in ("AVERAGE_POOL_2D", "RESIZE_BILINEAR")
-        found.learn(result, numbers.stored(values) if rounds else values)
+    if numbers is not None and numbers == found.numbers.get(result):
+        rounds = found.graph.operator_name(operator) in ("AVERAGE_POOL_2D", "RESIZE_BILINEAR")
+        computed = numbers.stored if rounds else numbers.computed
+        found.learn(result, computed(numbers.real(found.known(source)), activation=activation))
     return True
 
 
@@ -84,6 +85,35 @@ def _pad(found: Analysis, operator: Operator) -> bool:
         return False
     values = found.known(source)
     found.learn(int(operator.outputs[0]), np.where(values == numbers[0].zero, values, np.nan))
+    return True
+
+
+def _tile(found: Analysis, operator: Operator) -> bool:
+    """TILE along axes other than the last one, as of UpSampling2D in Keras 3."""
+    source, result = int(operator.inputs[0]), int(operator.outputs[0])
+    multiples = found.integers(int(operator.inputs[1]))
+    if multiples is None or multiples.size != found.rank(source) or multiples.flat[-1] != 1:
+        return False
+    return _moved(found, source, result)
+
+
+def _to_batch(found: Analysis, operator: Operator) -> bool:
+    """SPACE_TO_BATCH_ND, which pads with zeros, and BATCH_TO_SPACE_ND, around what a dilated convolution became."""
+    source, result = int(operator.inputs[0]), int(operator.outputs[0])
+    sizes_of_blocks, margins = (found.integers(int(operator.inputs[position])) for position in (1, 2))
+    if sizes_of_blocks is None or margins is None or sizes_of_blocks.size > found.rank(source) - 2:
+        return False
+    pads = found.graph.operator_name(operator) == "SPACE_TO_BATCH_ND" and bool(margins.any())
+    return _moved(found, source, result, only_zero=pads)
+
+
+def _moved(found: Analysis, source: int, result: int, *, only_zero: bool = False) -> bool:
+    """Tie the channels of values that are only moved, or padded with zeros; return whether the numbers stay."""
+    numbers = found.numbers_of(source, result)
+    if numbers is None or numbers[0] != numbers[1] or not found.same(source, result):
+        return False
+    values = found.known(source)
+    found.learn(result, np.where(values == numbers[0].zero, values, np.nan) if only_zero else values)
     return True
 
 
@@ -228,7 +258,7 @@ _ENTRIES: dict[str, _Entry] = {
     **dict.fromkeys(("MINIMUM", "MAXIMUM"), _Entry(elementwise.arithmetic, 2)),
     "PRELU": _Entry(elementwise.prelu, 2),
     "GREATER": _Entry(elementwise.greater, 2),
-    "SELECT_V2": _Entry(elementwise.selection, 3),
+    **dict.fromkeys(("SELECT", "SELECT_V2"), _Entry(elementwise.selection, 3)),
     "LEAKY_RELU": _Entry(elementwise.by_function, 1, schema.LeakyReluOptionsT),
     "GELU": _Entry(elementwise.by_function, 1, schema.GeluOptionsT),
     "CONCATENATION": _Entry(_concatenation, 1, schema.ConcatenationOptionsT),
@@ -239,6 +269,8 @@ _ENTRIES: dict[str, _Entry] = {
     "MEAN": _Entry(_over_axes, 2),
     "REDUCE_MAX": _Entry(_over_axes, 2),
     "PAD": _Entry(_pad, 2),
+    "TILE": _Entry(_tile, 2),
+    **dict.fromkeys(("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND"), _Entry(_to_batch, 3)),
     "TRANSPOSE": _Entry(_transpose, 2),
     "SPLIT": _Entry(_split, 2),
     "SHAPE": _Entry(sizes.leaves_channels_alone, 1),

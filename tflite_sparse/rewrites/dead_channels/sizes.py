@@ -11,7 +11,7 @@ from tflite_sparse.rewrites.dead_channels.analysis import Analysis, SizeOperand
 def of_channels(found: Analysis, operator: Operator, position: int, result: int) -> SizeOperand | None:
     """Return where the number of channels of an operator's result stands; None if it is not known.
 
-    With an open batch the shape is a PACK of sizes, which are computed except for the last one.
+    With an open batch the shape is a PACK or CONCATENATION of sizes, which are computed except for the last one.
 
     Args:
         found: the analysis.
@@ -24,15 +24,15 @@ def of_channels(found: Analysis, operator: Operator, position: int, result: int)
     sizes = found.integers(shape)
     if sizes is not None:
         return SizeOperand(operator, position, result) if sizes.flat[-1] in (channels, -1) else None
-    pack = found.producers.get(shape)
-    if pack is None or found.graph.operator_name(pack) != "PACK" or len(found.constants.uses[shape]) != 1:
+    joined = found.producers.get(shape)
+    if joined is None or len(found.constants.uses[shape]) != 1 or not len(joined.inputs):
         return None
-    if not len(pack.inputs):
+    name, last = found.graph.operator_name(joined), found.integers(int(joined.inputs[-1]))
+    if name not in ("PACK", "CONCATENATION") or last is None or int(last.flat[-1]) != channels:
         return None
-    last = found.integers(int(pack.inputs[-1]))
-    if last is None or last.size != 1 or int(last.flat[0]) != channels:
+    if name == "PACK" and last.size != 1:
         return None
-    return SizeOperand(pack, len(pack.inputs) - 1, result)
+    return SizeOperand(joined, len(joined.inputs) - 1, result)
 
 
 def leaves_channels_alone(found: Analysis, operator: Operator) -> bool:
@@ -44,12 +44,13 @@ def leaves_channels_alone(found: Analysis, operator: Operator) -> bool:
         options = use.operator.builtinOptions
         if not isinstance(options, schema.StridedSliceOptionsT) or len(use.operator.inputs) < 4:
             return False
-        if options.beginMask or options.endMask or options.ellipsisMask or options.newAxisMask:
+        if options.endMask or options.ellipsisMask or options.newAxisMask:
             return False
         limits = [found.integers(int(use.operator.inputs[position])) for position in (1, 2, 3)]
         if any(limit is None or limit.size != 1 for limit in limits):
             return False
         begin, end, step = (int(limit.flat[0]) for limit in limits if limit is not None)
+        begin = 0 if options.beginMask & 1 else begin
         if not (0 <= begin < end <= rank - 1 and step >= 1):
             return False
     return not found.graph.yields(int(operator.outputs[0]))
