@@ -237,7 +237,7 @@ def test_every_word_set_to_a_nasty_value(small, value):
         is_read(small[:place] + struct.pack("<I", value) + small[place + 4 :]) for place in words_of_tables(small)
     )
     assert seen[False] > 100
-    assert seen[True] > 35  # most scales, names, and offsets of what is then a default
+    assert seen[True] > 40  # scales, names, and offsets of what is then a default
 
 
 def test_every_word_moved_by_one_table(small):

@@ -14,7 +14,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import ArrayLike
 
-from tflite_sparse.flatbuffer.graph import builtin_code, indices, scales_of, shape_of, text
+from tflite_sparse.flatbuffer.graph import builtin_code, indices, shape_of, text
 from tflite_sparse.flatbuffer.sparsity import stored_value_count
 from tflite_sparse.flatbuffer.types import Buffer, Model, Operator, SubGraph, Tensor
 from tflite_sparse.flatbuffer.verifier import DamageError
@@ -228,8 +228,7 @@ def _check_tensor(tensor: Tensor, buffers: list[Buffer], name: str) -> int:
 def _check_quantization(tensor: Tensor, shape: tuple[int, ...], name: str) -> None:
     """Check as LiteRT's ``InterpreterBuilder::ParseQuantization``; LiteRT Micro also takes one zero point, or none.
 
-    Scales are finite and not negative, and zero points are values of the tensor's type (LiteRT's quantisation
-    specification); kernels abort on others.
+    Zero points are values of the tensor's type (LiteRT's quantisation specification); kernels abort on others.
     """
     quantization = tensor.quantization
     if quantization is None or not _length(quantization.scale):
@@ -242,10 +241,6 @@ def _check_quantization(tensor: Tensor, shape: tuple[int, ...], name: str) -> No
         raise DamageError(f"{name} of shape {shape} is quantised along dimension {axis}")
     if shape and scales not in (1, shape[axis]):
         raise DamageError(f"{name} of shape {shape} has {scales} scales along dimension {axis}")
-    values = scales_of(tensor)
-    damaged = values[~(np.isfinite(values) & (values >= 0))]
-    if damaged.size:
-        raise DamageError(f"{name} has the scale {damaged[0]:g}, which is no finite number of at least 0")
     kind, held = _ZERO_POINTS.get(tensor.type, ("", None))
     for each in indices(quantization.zeroPoint):
         if held is not None and each not in held:
