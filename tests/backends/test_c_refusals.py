@@ -1,6 +1,8 @@
 """What is said of files that generated C does not take, and whether TensorFlow Lite Micro does."""
 
+import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from helpers import odd_models, tiny_models
 from helpers.int8_graphs import Int8Graph
@@ -8,7 +10,7 @@ from tflite_sparse.backends import in_c
 from tflite_sparse.errors import ExecutionError
 from tflite_sparse.flatbuffer import serde
 from tflite_sparse.planning import encoder
-from tflite_sparse.runtime import micro
+from tflite_sparse.runtime import micro, micro_refusals
 from tflite_sparse.standalone_c.header import Naming
 from tflite_sparse.targets import litert
 
@@ -19,6 +21,16 @@ def gelu():
     graph = Int8Graph((1, 8))
     out = graph._value("odd/Gelu", (1, 8))
     return graph.tiny.finished([graph.start], [graph._add_operator("GELU", [graph.start], [out], "GeluOptions")])
+
+
+def filled():
+    """Zeros of a size that the file works out, as recurrent layers begin with where the batch is open."""
+    graph = Int8Graph((1, 8))
+    size, zeros = graph._value("size", (2,), "int32"), graph._like("net/gru/zeros", (1, 8))
+    graph._add_operator("SHAPE", [graph.start], [size], "ShapeOptions", outType=schema.TensorType.INT32)
+    zero = graph.tiny.constant("zero", np.array(0, np.int8), graph.tiny.graph.tensors[zeros].quantization)
+    graph._add_operator("FILL", [size, zero], [zeros], "FillOptions")
+    return graph.tiny.finished([graph.start], [zeros])
 
 
 def without_scales():
@@ -53,9 +65,14 @@ def test_the_other_target_is_named_where_it_takes_the_file(model, words, tmp_pat
 
 def test_an_operator_that_both_lack_has_a_remedy(tmp_path):
     assert refusal(gelu(), tmp_path) == (
-        "GELU, which yields 'odd/Gelu_1': generated C does not have GELU, and TensorFlow Lite Micro lacks it as well: "
+        "GELU of 'odd/Gelu_1': generated C does not have GELU, and TensorFlow Lite Micro lacks it as well: "
         "use relu, silu or hard_silu in place of gelu."
     )
+
+
+@needs_micro
+def test_sizes_that_are_left_open_have_a_remedy(tmp_path):
+    assert refusal(filled(), tmp_path).endswith(f"does not have FILL; {micro_refusals.OPEN_BATCH}.")
 
 
 def test_nothing_is_promised_where_it_cannot_be_tried(tmp_path, monkeypatch):

@@ -102,6 +102,16 @@ def test_a_log_that_tells_no_operator(log):
     assert micro_refusals.in_log(log, model) is None
 
 
+def test_a_fill_of_a_size_that_is_left_open_has_a_remedy():
+    tiny = tiny_models.Tiny()
+    size, zero = tiny.tensor("size", (2,), "int32"), tiny.constant("zero", np.array(0, np.int8))
+    y = tiny.activation("net/gru/zeros", (1, 8), "int8")
+    tiny.operator(_BUILTIN.FILL, 1, [size, zero], [y])
+    model = serde.parse(tiny_models.to_bytes(tiny.finished([size], [y])))
+    found = micro_refusals.in_log("Node FILL (number 0) failed to prepare", model)
+    assert found.way_out == micro_refusals.OPEN_BATCH
+
+
 def test_an_error_keeps_its_tensors_under_another_name():
     error = OperatorRefusedError("a.tflite: refused", (("net/a", "w"),)).renamed("a.tflite", "b.tflite")
     assert (str(error), error.tensors) == ("b.tflite: refused", (("net/a", "w"),))

@@ -55,7 +55,7 @@ def test_an_operator_is_refused_in_one_line_that_names_it(model, words):
     message = str(caught.value)
     assert "\n" not in message
     name = tiny_models.operator_names(model)[0]
-    assert message.startswith(f"{name}, which yields ")
+    assert message.startswith(f"{name} of ")
     assert caught.value.tensors[0][0]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +15,11 @@ from tflite_sparse.base.progress import Progress
 from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.flatbuffer.graph import indices
+from tflite_sparse.flatbuffer.graph import Graph, indices, text
 from tflite_sparse.runtime import host_c, micro, micro_refusals
 from tflite_sparse.runtime.host_c import HostProgram, PortBytes, Ports
 from tflite_sparse.runtime.litert import InputDetails, SeparateOutputs
-from tflite_sparse.standalone_c import files
+from tflite_sparse.standalone_c import files, shape_arithmetic
 from tflite_sparse.standalone_c.files import Sources
 from tflite_sparse.standalone_c.header import Naming
 from tflite_sparse.standalone_c.program import CType
@@ -138,9 +138,20 @@ def _way_out(path: Path, refused: str | None = None) -> str:
     model = serde.read(path)
     if micro_inspection.runs(path, model):
         return "; `target='micro'` takes it"
+    if any(each == refused for each in _of_open_sizes(Graph(model, model.subgraphs[0]))):
+        return f"; {micro_refusals.OPEN_BATCH}"
     lacked = micro_refusals.missing(model, micro_cpp.unsupported(model))
     found = next((each for each in lacked if each.tensors[0] == refused), None)
     return "" if found is None else f", and {micro.NAME} lacks it as well: {found.way_out}"
+
+
+def _of_open_sizes(graph: Graph) -> Iterator[str]:
+    """The first outputs of the operators that take sizes that the model works out, by name."""
+    sizes = shape_arithmetic.tensors(graph)
+    for operator in graph.operators:
+        outputs = indices(operator.outputs)
+        if outputs and not sizes.isdisjoint(indices(operator.inputs)):
+            yield text(graph.tensor(outputs[0]).name)
 
 
 def compiled(sources: Sources, folder: Path, flags: Sequence[str] = ()) -> HostProgram:

@@ -58,7 +58,7 @@ class StandaloneC(Backend):
 
     def encode(self, job: FileJob) -> Made:
         """See the protocol."""
-        return _made(job, job.settings, job.destination.name)
+        return _made(job, job.settings, job.given.name)
 
     def export(self, job: ExportJob) -> Made:
         """See the protocol."""
@@ -99,7 +99,7 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, n
     Args:
         job: the job.
         settings: of the job.
-        name: of the ``.tflite`` file.
+        name: of the file that the C files say they were made from.
 
     Raises:
         FlatbufferError: the source cannot be read.

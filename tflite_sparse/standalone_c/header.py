@@ -20,7 +20,7 @@ class Naming:
     Attributes:
         prefix: of functions and files, a C identifier in lower case.
         tool: name and version of what writes them.
-        source: the name of the ``.tflite`` file.
+        source: the name of the ``.tflite`` file that they were made from.
         labels: of the classes of the only output; empty: not known.
     """
 

@@ -10,7 +10,7 @@ from tflite_sparse.flatbuffer import signature
 from tflite_sparse.flatbuffer.graph import Graph, indices, is_dynamic, text
 from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.rewrites import sparse_operator
-from tflite_sparse.standalone_c import shape_arithmetic
+from tflite_sparse.standalone_c import layer_names, shape_arithmetic
 from tflite_sparse.standalone_c.core import Core
 from tflite_sparse.standalone_c.node import Node
 from tflite_sparse.standalone_c.operators import sparse
@@ -47,10 +47,11 @@ def read(model: Model, core: Core) -> Program:
     decoded = {id(each.operator): each for each in sparse_operator.operators(graph)}
     known = set(inputs)
     steps: list[Step] = []
-    for operator in graph.operators:
+    names = signature.names_in(model)
+    for operator, layer in zip(graph.operators, layer_names.of(graph, names.outputs), strict=True):
         if shapes.issuperset(indices(operator.outputs)):
             continue
-        node = Node(graph, operator, numbers, values, core)
+        node = Node(graph, operator, layer, numbers, values, core)
         found = decoded.get(id(operator))
         step = _dense(node) if found is None else sparse.step(node, found)
         unknown = set(step.inputs) - known
@@ -63,7 +64,6 @@ def read(model: Model, core: Core) -> Program:
         raise ExecutionError("an output of the model is yielded by no operator.")
     if len(set(inputs)) < len(inputs):
         raise ExecutionError("an input of the model is listed twice.")
-    names = signature.names_in(model)
     in_groups = any(step.kernel in _IN_GROUPS for step in steps)
     return Program(
         tuple(values),
