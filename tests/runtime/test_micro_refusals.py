@@ -32,7 +32,7 @@ def one(builtin, dtype="int8", positions=None, version=1):
 
 REFUSED = {
     "SQRT": (one(_BUILTIN.SQRT), 'float32, by a rule of precision = "float32"'),
-    "TILE": (one(_BUILTIN.TILE), "use Concatenate in place of RepeatVector"),
+    "TILE": (one(_BUILTIN.TILE), "Resizing with interpolation='nearest', which computes the same"),
     "GELU": (one(_BUILTIN.GELU), "use relu, silu or hard_silu"),
     "GATHER": (one(_BUILTIN.GATHER, positions="int64"), "positions in int32"),
     "LOCAL_RESPONSE_NORMALIZATION": (one(_BUILTIN.LOCAL_RESPONSE_NORMALIZATION, "float32"), "replace its layer"),

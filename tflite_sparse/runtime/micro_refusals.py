@@ -28,7 +28,8 @@ _REPLACEMENTS = {
     "FILL": OPEN_BATCH,
     "GELU": "use relu, silu or hard_silu in place of gelu",
     "SELECT": "Keras 3's Embedding makes it: take that of Keras 2 (tf_keras), or a layer of your own with tf.gather",
-    "TILE": "use Concatenate in place of RepeatVector, and Conv2DTranspose in place of UpSampling",
+    "TILE": "use Concatenate in place of RepeatVector, and in place of UpSampling2D Resizing with "
+    "interpolation='nearest', which computes the same",
 }
 _REPLACEMENTS["SELECT_V2"] = _REPLACEMENTS["SELECT"]
 _WIDE = "it takes positions in int32: give the input dtype='int32', and tf.argmax output_type=tf.int32"
