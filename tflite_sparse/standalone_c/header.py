@@ -66,7 +66,7 @@ def render(program: Program, arena: Arena, naming: Naming) -> str:
     lines = [
         f"/* A neural network in C99, made by {c_text.comment(naming.tool)} from {c_text.comment(naming.source)}.",
         " *",
-        f" * Write the inputs, call {prefix}_run, read the outputs. A run reuses the memory of the inputs.",
+        f" * Write all inputs, call {prefix}_run, read the outputs before new inputs are written: they share memory.",
         f" * Constants: {program.constant_bytes:,} bytes. RAM: {arena.nbytes:,} bytes and the stack. No allocation.",
         " */",
         f"#ifndef {macro}_H_",
