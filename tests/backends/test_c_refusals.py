@@ -14,6 +14,7 @@ from tflite_sparse.runtime import micro, micro_refusals
 from tflite_sparse.standalone_c.header import Naming
 from tflite_sparse.targets import litert
 
+IN_INT8 = "convert it in int8, inputs and outputs as well, as export --int8 does"
 needs_micro = pytest.mark.skipif(not micro.is_available(), reason="tflite-micro is not installed")
 
 
@@ -31,6 +32,15 @@ def filled():
     zero = graph.tiny.constant("zero", np.array(0, np.int8), graph.tiny.graph.tensors[zeros].quantization)
     graph._add_operator("FILL", [size, zero], [zeros], "FillOptions")
     return graph.tiny.finished([graph.start], [zeros])
+
+
+def with_other_port(dtype):
+    """An int8 graph whose output is of another type."""
+    graph = Int8Graph((1, 8))
+    out = graph.tiny.tensor("y", (1, 8), dtype, tiny_models.quantization(0.1))
+    graph.grow("RELU")
+    graph._add_operator("QUANTIZE", [graph.end], [out], "QuantizeOptions")
+    return graph.finished([out])
 
 
 def without_scales():
@@ -52,12 +62,16 @@ def refusal(model, folder):
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        (odd_models.addition("int16"), "is int16; int8, float32 and int32 are supported; `target='micro'` takes it."),
-        (tiny_models.conv2d(dtype="float32"), "float, int8 is supported; `target='micro'` takes it."),
+        (odd_models.addition("int16"), f"float32 and int32 are supported; {IN_INT8}; `target='micro'` takes it."),
+        (tiny_models.conv2d(dtype="float32"), f"float, int8 is supported; {IN_INT8}; `target='micro'` takes it."),
+        (
+            with_other_port("int16"),
+            f"'y': its output is int16; int8, float32 and int32 are supported; {IN_INT8}; `target='micro'` takes it.",
+        ),
         (without_scales(), "is int8 without a scale."),
-        (odd_models.addition("uint8"), "is uint8; int8, float32 and int32 are supported."),
+        (odd_models.addition("uint8"), f"is uint8; int8, float32 and int32 are supported; {IN_INT8}."),
     ],
-    ids=["int16", "float32", "no scale", "uint8"],
+    ids=["int16", "float32", "int16 port", "no scale", "uint8"],
 )
 def test_the_other_target_is_named_where_it_takes_the_file(model, words, tmp_path):
     assert refusal(model, tmp_path).endswith(words)
@@ -77,7 +91,7 @@ def test_sizes_that_are_left_open_have_a_remedy(tmp_path):
 
 def test_nothing_is_promised_where_it_cannot_be_tried(tmp_path, monkeypatch):
     monkeypatch.setattr(micro, "is_available", lambda: False)
-    assert refusal(odd_models.addition("int16"), tmp_path).endswith("are supported.")
+    assert refusal(odd_models.addition("int16"), tmp_path).endswith(f"are supported; {IN_INT8}.")
 
 
 def test_a_file_that_is_sparse_for_litert_is_named_so(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from tflite_sparse.codecs.streams.kernels import Kernel
 from tflite_sparse.errors import ExecutionError, one_line
@@ -43,11 +43,11 @@ def read(model: Model, core: Core) -> Program:
     _refuse_variables(graph)
     shapes = shape_arithmetic.tensors(graph)
     numbers, values = _values(graph, shapes)
-    inputs = tuple(_port(graph, numbers, index, "input") for index in indices(graph.subgraph.inputs))
+    names = signature.names_in(model)
+    inputs = _ports(graph, numbers, indices(graph.subgraph.inputs), names.inputs, "input")
     decoded = {id(each.operator): each for each in sparse_operator.operators(graph)}
     known = set(inputs)
     steps: list[Step] = []
-    names = signature.names_in(model)
     for operator, layer in zip(graph.operators, layer_names.of(graph, names.outputs), strict=True):
         if shapes.issuperset(indices(operator.outputs)):
             continue
@@ -59,7 +59,7 @@ def read(model: Model, core: Core) -> Program:
             raise node.refused("it reads what no operator before it yields, or yields a tensor twice")
         known |= set(step.outputs)
         steps.append(step)
-    outputs = tuple(_port(graph, numbers, index, "output") for index in indices(graph.subgraph.outputs))
+    outputs = _ports(graph, numbers, indices(graph.subgraph.outputs), names.outputs, "output")
     if set(outputs) - known:
         raise ExecutionError("an output of the model is yielded by no operator.")
     if len(set(inputs)) < len(inputs):
@@ -106,9 +106,16 @@ def _computed(graph: Graph) -> Iterator[int]:
     return iter(dict.fromkeys(index for index in found if index >= 0))
 
 
-def _port(graph: Graph, numbers: Mapping[int, int], index: int, kind: str) -> int:
+def _ports(
+    graph: Graph, numbers: Mapping[int, int], tensors: Sequence[int], names: Sequence[str], kind: str
+) -> tuple[int, ...]:
+    """The values of the inputs or outputs of a model; refusals call them as the signature does."""
+    return tuple(_port(graph, numbers, *each, kind) for each in zip(tensors, names, strict=True))
+
+
+def _port(graph: Graph, numbers: Mapping[int, int], index: int, own_name: str, kind: str) -> int:
     tensor = graph.tensor(index)
-    name = f"{kind} {text(tensor.name)!r}"
+    name = f"{kind} {own_name!r}"
     if index not in numbers:
         constant = "is a constant" if graph.is_constant(index) else None
         raise ExecutionError(f"{name} {constant or refusal(tensor) or 'is a shape that the model works out'}.")
