@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from helpers import tiny_models
 from helpers.int8_nets import Net
-from tflite_sparse.backends import c_inspection
+from tflite_sparse.backends import c_inspection, standalone_c
 from tflite_sparse.backends.protocol import InspectedFile
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.measurement import contract
 from tflite_sparse.planning import encoder
 from tflite_sparse.targets import litert, sparse_micro
 
@@ -57,3 +60,19 @@ def test_the_inspected_model_is_not_changed():
     before = serde.serialize(model)
     inspected(model)
     assert serde.serialize(model) == before
+
+
+@pytest.mark.parametrize(
+    ("made", "header"),
+    [((), "net.h"), (("model",), "model.h"), (("model", "net"), "net.h"), (("model", "other"), "net.h")],
+)
+def test_code_calls_the_c_files_that_lie_beside_the_file(made, header, tmp_path):
+    for name in made:
+        for suffix in (".h", ".c"):
+            (tmp_path / f"{name}{suffix}").write_text("/* A neural network in C99, made by tflite-sparse from x. */\n")
+    (tmp_path / "mine.h").write_text("#include <stdint.h>\n")
+    (tmp_path / "mine.c").write_text("int mine;\n")
+    model = model_of()
+    file = InspectedFile(tmp_path / "net.tflite", model, 0, None)
+    (code,) = standalone_c.BACKEND.snippets(file, contract.of_model(model)).values()
+    assert f'#include "{header}"' in code

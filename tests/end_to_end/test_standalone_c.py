@@ -95,6 +95,8 @@ def test_the_files_and_the_report(made):
         assert 0 < numbers["stack_bytes"] < 2000
     assert numbers["constant_bytes"] < 0.4 * dense.stat().st_size
     assert "0xFFFFFFFEu" not in (out / "tflite_sparse_kernels.h").read_text()
+    for name in ("net.h", "net.c"):
+        assert f"from {dense.name}" in (out / name).read_text().splitlines()[0]
 
 
 def test_verify_compares_in_c(made):

@@ -32,7 +32,7 @@ def one(builtin, dtype="int8", positions=None, version=1):
 
 REFUSED = {
     "SQRT": (one(_BUILTIN.SQRT), 'float32, by a rule of precision = "float32"'),
-    "TILE": (one(_BUILTIN.TILE), "use Concatenate in place of RepeatVector"),
+    "TILE": (one(_BUILTIN.TILE), "Resizing with interpolation='nearest', which computes the same"),
     "GELU": (one(_BUILTIN.GELU), "use relu, silu or hard_silu"),
     "GATHER": (one(_BUILTIN.GATHER, positions="int64"), "positions in int32"),
     "LOCAL_RESPONSE_NORMALIZATION": (one(_BUILTIN.LOCAL_RESPONSE_NORMALIZATION, "float32"), "replace its layer"),
@@ -100,6 +100,16 @@ def test_the_operator_at_the_place_is_meant_where_several_have_the_name():
 def test_a_log_that_tells_no_operator(log):
     model = serde.parse(tiny_models.to_bytes(odd_models.two_layers()))
     assert micro_refusals.in_log(log, model) is None
+
+
+def test_a_fill_of_a_size_that_is_left_open_has_a_remedy():
+    tiny = tiny_models.Tiny()
+    size, zero = tiny.tensor("size", (2,), "int32"), tiny.constant("zero", np.array(0, np.int8))
+    y = tiny.activation("net/gru/zeros", (1, 8), "int8")
+    tiny.operator(_BUILTIN.FILL, 1, [size, zero], [y])
+    model = serde.parse(tiny_models.to_bytes(tiny.finished([size], [y])))
+    found = micro_refusals.in_log("Node FILL (number 0) failed to prepare", model)
+    assert found.way_out == micro_refusals.OPEN_BATCH
 
 
 def test_an_error_keeps_its_tensors_under_another_name():

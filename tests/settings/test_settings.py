@@ -105,6 +105,20 @@ def test_a_setting_of_another_target(kind, values, words):
     assert kind(target="micro").target == "micro"
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("tfl_net", "those of the kernels"),
+        ("string", "a header of C itself"),
+        ("test", "CMake has a target of its own"),
+    ],
+)
+def test_names_that_generated_c_cannot_have(name, words):
+    with pytest.raises(SettingsError, match=words):
+        EncodeSettings(target="c", name=name)
+    assert EncodeSettings(target="c", name=f"a_{name}").name == f"a_{name}"
+
+
 def test_a_path_may_be_text():
     assert ExportSettings(out="some/where").out == Path("some/where")
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from tflite_sparse.backends import c_inspection, in_micro, micro_cpp, micro_inspection
 from tflite_sparse.backends.in_micro import MicroRuntime, MicroRuntimes
@@ -15,11 +16,11 @@ from tflite_sparse.base.progress import Progress
 from tflite_sparse.codecs.streams.names import MicroCpu
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError
 from tflite_sparse.flatbuffer import serde
-from tflite_sparse.flatbuffer.graph import indices
+from tflite_sparse.flatbuffer.graph import Graph, indices, text
 from tflite_sparse.runtime import host_c, micro, micro_refusals
 from tflite_sparse.runtime.host_c import HostProgram, PortBytes, Ports
 from tflite_sparse.runtime.litert import InputDetails, SeparateOutputs
-from tflite_sparse.standalone_c import files
+from tflite_sparse.standalone_c import files, shape_arithmetic
 from tflite_sparse.standalone_c.files import Sources
 from tflite_sparse.standalone_c.header import Naming
 from tflite_sparse.standalone_c.program import CType
@@ -33,6 +34,8 @@ _DTYPES: Mapping[CType, np.dtype] = {
     "float": np.dtype(np.float32),
     "int32_t": np.dtype(np.int32),
 }
+_OTHER_TYPES = (schema.TensorType.UINT8, schema.TensorType.INT16)
+_IN_INT8 = "convert it in int8, inputs and outputs as well, as export --int8 does"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +139,34 @@ def _way_out(path: Path, refused: str | None = None) -> str:
         refused: the first tensor that the refused operator yields; None: the file is refused for another reason.
     """
     model = serde.read(path)
+    graph = Graph(model, model.subgraphs[0])
+    ways = [] if _is_in_int8(graph) else [_IN_INT8]
     if micro_inspection.runs(path, model):
-        return "; `target='micro'` takes it"
+        ways.append("`target='micro'` takes it")
+    if ways:
+        return "".join(f"; {each}" for each in ways)
+    if any(each == refused for each in _of_open_sizes(graph)):
+        return f"; {micro_refusals.OPEN_BATCH}"
     lacked = micro_refusals.missing(model, micro_cpp.unsupported(model))
     found = next((each for each in lacked if each.tensors[0] == refused), None)
     return "" if found is None else f", and {micro.NAME} lacks it as well: {found.way_out}"
+
+
+def _is_in_int8(graph: Graph) -> bool:
+    """Whether a graph computes in int8, at least in part, and no input or output is of another integer type."""
+    computed = {graph.tensor(index).type for operator in graph.operators for index in indices(operator.outputs)}
+    ports = (*indices(graph.subgraph.inputs), *indices(graph.subgraph.outputs))
+    types = {graph.tensor(index).type for index in ports}
+    return schema.TensorType.INT8 in computed | types and types.isdisjoint(_OTHER_TYPES)
+
+
+def _of_open_sizes(graph: Graph) -> Iterator[str]:
+    """The first outputs of the operators that take sizes that the model works out, by name."""
+    sizes = shape_arithmetic.tensors(graph)
+    for operator in graph.operators:
+        outputs = indices(operator.outputs)
+        if outputs and not sizes.isdisjoint(indices(operator.inputs)):
+            yield text(graph.tensor(outputs[0]).name)
 
 
 def compiled(sources: Sources, folder: Path, flags: Sequence[str] = ()) -> HostProgram:

@@ -40,7 +40,8 @@ class FileJob:
     """A file that ``encode`` makes of another one.
 
     Attributes:
-        source: the file to read, dense or sparse already.
+        given: the file that was asked for.
+        source: the file to read, dense or sparse already: ``given``, or what an earlier stage made of it.
         file: where the new file is written; it gets its name when all checks have passed.
         destination: that name.
         extra_files: names of the files that are to be made beside it, in the order of the registry.
@@ -50,6 +51,7 @@ class FileJob:
         progress: receives stages and notes.
     """
 
+    given: Path
     source: Path
     file: Path
     destination: Path

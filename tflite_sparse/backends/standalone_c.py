@@ -45,12 +45,9 @@ class StandaloneC(Backend):
         """See the protocol: what does not say that it was made by this program stays."""
         for name in extra_files:
             path = folder / name
-            if name in C_KERNELS or not path.is_file():
-                continue
-            with path.open("rb") as stream:
-                if MARK.encode() not in stream.readline():
-                    cure = "choose another folder" if name == cmake.NAME else "set `name`"
-                    raise OutputError(f"{path} is not by tflite-sparse and would be replaced: move it, or {cure}.")
+            if name not in C_KERNELS and path.is_file() and not _is_made(path):
+                cure = "choose another folder" if name == cmake.NAME else "set `name`"
+                raise OutputError(f"{path} is not by tflite-sparse and would be replaced: move it, or {cure}.")
 
     def mend(self, model: Model) -> bool:
         """See the protocol."""
@@ -58,7 +55,7 @@ class StandaloneC(Backend):
 
     def encode(self, job: FileJob) -> Made:
         """See the protocol."""
-        return _made(job, job.settings, job.destination.name)
+        return _made(job, job.settings, job.given.name)
 
     def export(self, job: ExportJob) -> Made:
         """See the protocol."""
@@ -82,8 +79,8 @@ class StandaloneC(Backend):
         return c_inspection.inspect(file)
 
     def snippets(self, file: InspectedFile, contract: Contract) -> dict[Language, str]:
-        """See the protocol: as if the file's name were that of the model."""
-        return c_code.snippets(contract, file.path.stem)
+        """See the protocol: for the C files beside the file; without them as if its name were that of the model."""
+        return c_code.snippets(contract, _prefix_beside(file.path))
 
     def count(self, path: Path, cpu: MicroCpu) -> CountedFile:
         """See the protocol."""
@@ -93,13 +90,26 @@ class StandaloneC(Backend):
 BACKEND = StandaloneC()
 
 
+def _is_made(path: Path) -> bool:
+    """Whether a file says that it was made by this program."""
+    with path.open("rb") as stream:
+        return MARK.encode() in stream.readline()
+
+
+def _prefix_beside(path: Path) -> str:
+    """The prefix of the C files beside a ``.tflite`` file; its own name if they are not those of one model."""
+    headers = (each for each in path.parent.glob("*.h") if each.with_suffix(".c").is_file() and each.is_file())
+    found = [each.stem for each in headers if _is_made(each)]
+    return path.stem if path.stem in found or len(found) != 1 else found[0]
+
+
 def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, name: str) -> Made:
     """Encode the source of a job for the sparse kernels, make C of it, and compare it with the dense form.
 
     Args:
         job: the job.
         settings: of the job.
-        name: of the ``.tflite`` file.
+        name: of the file that the C files say they were made from.
 
     Raises:
         FlatbufferError: the source cannot be read.

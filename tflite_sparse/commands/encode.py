@@ -87,7 +87,7 @@ def encode(
                 shared = sharing.in_report(checked.shared_values, sharing.write(source, weights, checked.shared_values))
         samples = MadeUp(checked.verification_samples, checked.seed)
         trimmed = Trimming(checked, samples, checked.input_shapes, folder, timed).run(weights)
-        job = FileJob(trimmed.file, temporary, destination, extra_files, folder, promised, checked, timed)
+        job = FileJob(source, trimmed.file, temporary, destination, extra_files, folder, promised, checked, timed)
         told = str(source) if shared is None else f"{source} with shared values"
         try:
             made = backend(checked.target).encode(job)

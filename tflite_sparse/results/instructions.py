@@ -12,7 +12,7 @@ class CountedOperator(Part):
 
     Attributes:
         operator: its name in the schema.
-        layer: the tensor that it yields.
+        layer: a name that tells the Keras layer, mostly that of the tensor that it yields.
         form: how its weights are stored, in words; empty: it has none.
         instructions: of one inference.
     """

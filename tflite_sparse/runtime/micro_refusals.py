@@ -19,11 +19,17 @@ _CUSTOM = "op code CUSTOM"
 _MEMORY = re.compile(r"Failed to allocate|Failed to resize|missing: \d+")
 _TYPES = re.compile(r"\b(?:types?|INT\d+|FLOAT\d+)\b")
 
+OPEN_BATCH = (
+    "the model leaves sizes open that are worked out when it runs: convert it with a batch of 1, as export does"
+)
+
 _REPLACEMENTS = {
-    "REDUCE_PROD": "it works out sizes that the model leaves open: convert it with a batch of 1, as export does",
+    "REDUCE_PROD": OPEN_BATCH,
+    "FILL": OPEN_BATCH,
     "GELU": "use relu, silu or hard_silu in place of gelu",
     "SELECT": "Keras 3's Embedding makes it: take that of Keras 2 (tf_keras), or a layer of your own with tf.gather",
-    "TILE": "use Concatenate in place of RepeatVector, and Conv2DTranspose in place of UpSampling",
+    "TILE": "use Concatenate in place of RepeatVector, and in place of UpSampling2D Resizing with "
+    "interpolation='nearest', which computes the same",
 }
 _REPLACEMENTS["SELECT_V2"] = _REPLACEMENTS["SELECT"]
 _WIDE = "it takes positions in int32: give the input dtype='int32', and tf.argmax output_type=tf.int32"

@@ -68,6 +68,20 @@ _C_HEADERS = frozenset(
     {"assert", "ctype", "errno", "features", "float", "inttypes", "limits", "locale", "math", "new", "setjmp", "signal"}
     | {"stdarg", "stdbool", "stddef", "stdint", "stdio", "stdlib", "string", "strings", "time", "wchar", "wctype"}
 )
+_CMAKE_TARGETS = frozenset(
+    {
+        "all",
+        "clean",
+        "edit_cache",
+        "help",
+        "install",
+        "package",
+        "package_source",
+        "preinstall",
+        "rebuild_cache",
+        "test",
+    }
+)
 
 
 def _no_name_of_a_kernel(name: str) -> str:
@@ -75,6 +89,8 @@ def _no_name_of_a_kernel(name: str) -> str:
         raise ValueError("names that begin with tfl are those of the kernels")
     if name in _C_HEADERS:
         raise ValueError(f"{name}.h is a header of C itself, which the new one would hide")
+    if name in _CMAKE_TARGETS:
+        raise ValueError(f"CMake has a target of its own called {name}")
     return name
 
 

@@ -20,7 +20,7 @@ class Naming:
     Attributes:
         prefix: of functions and files, a C identifier in lower case.
         tool: name and version of what writes them.
-        source: the name of the ``.tflite`` file.
+        source: the name of the ``.tflite`` file that they were made from.
         labels: of the classes of the only output; empty: not known.
     """
 
@@ -66,7 +66,7 @@ def render(program: Program, arena: Arena, naming: Naming) -> str:
     lines = [
         f"/* A neural network in C99, made by {c_text.comment(naming.tool)} from {c_text.comment(naming.source)}.",
         " *",
-        f" * Write the inputs, call {prefix}_run, read the outputs. A run reuses the memory of the inputs.",
+        f" * Write all inputs, call {prefix}_run, read the outputs before new inputs are written: they share memory.",
         f" * Constants: {program.constant_bytes:,} bytes. RAM: {arena.nbytes:,} bytes and the stack. No allocation.",
         " */",
         f"#ifndef {macro}_H_",

@@ -24,6 +24,7 @@ class Node:
     Attributes:
         graph: that it is of.
         operator: in the graph.
+        layer: its name in words for users, see :mod:`tflite_sparse.standalone_c.layer_names`.
         numbers: of the program's values, by index of the tensor.
         values: of the program, by number.
         core: the CPU that the program is for.
@@ -31,6 +32,7 @@ class Node:
 
     graph: Graph
     operator: Operator
+    layer: str
     numbers: Mapping[int, int]
     values: Sequence[Value]
     core: Core
@@ -39,12 +41,6 @@ class Node:
     def name(self) -> str:
         """Of the operator in the schema, or the code of a custom one."""
         return self.graph.operator_name(self.operator)
-
-    @property
-    def layer(self) -> str:
-        """The first tensor that it yields."""
-        outputs = indices(self.operator.outputs)
-        return text(self.graph.tensor(outputs[0]).name).partition(";")[0] if outputs else ""
 
     @property
     def options(self) -> Any:
@@ -63,10 +59,11 @@ class Node:
         return indices(self.operator.inputs)
 
     def refused(self, reason: str) -> OperatorRefusedError:
-        """The error that says why it cannot be computed."""
-        present = [index for index in (*indices(self.operator.outputs), *self.inputs) if index >= 0]
+        """The error that says why it cannot be computed. What it reads beside constants may be of another layer."""
+        constants = (index for position, index in enumerate(self.inputs) if self.is_constant(position))
+        present = [index for index in (*indices(self.operator.outputs), *constants) if index >= 0]
         names = tuple(text(self.graph.tensor(index).name) for index in present) or ("",)
-        return OperatorRefusedError(f"{self.name}, which yields {self.layer!r}: {reason}", (names,))
+        return OperatorRefusedError(f"{self.name} of {self.layer!r}: {reason}", (names,))
 
     def has_input(self, position: int) -> bool:
         """Whether it has an input there."""

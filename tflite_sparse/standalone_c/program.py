@@ -159,7 +159,7 @@ class Step:
 
     Attributes:
         operator: its name in the schema.
-        layer: the tensor that it yields, which carries the Keras layer's name.
+        layer: a name that tells the Keras layer, mostly that of the tensor that it yields.
         inputs: numbers of the values that it reads.
         outputs: numbers of the values that it yields.
         calls: what computes it; none: its output is its input, seen in another shape.

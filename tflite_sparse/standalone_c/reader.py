@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from tflite_sparse.codecs.streams.kernels import Kernel
 from tflite_sparse.errors import ExecutionError, one_line
@@ -10,7 +10,7 @@ from tflite_sparse.flatbuffer import signature
 from tflite_sparse.flatbuffer.graph import Graph, indices, is_dynamic, text
 from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.rewrites import sparse_operator
-from tflite_sparse.standalone_c import shape_arithmetic
+from tflite_sparse.standalone_c import layer_names, shape_arithmetic
 from tflite_sparse.standalone_c.core import Core
 from tflite_sparse.standalone_c.node import Node
 from tflite_sparse.standalone_c.operators import sparse
@@ -43,14 +43,15 @@ def read(model: Model, core: Core) -> Program:
     _refuse_variables(graph)
     shapes = shape_arithmetic.tensors(graph)
     numbers, values = _values(graph, shapes)
-    inputs = tuple(_port(graph, numbers, index, "input") for index in indices(graph.subgraph.inputs))
+    names = signature.names_in(model)
+    inputs = _ports(graph, numbers, indices(graph.subgraph.inputs), names.inputs, "input")
     decoded = {id(each.operator): each for each in sparse_operator.operators(graph)}
     known = set(inputs)
     steps: list[Step] = []
-    for operator in graph.operators:
+    for operator, layer in zip(graph.operators, layer_names.of(graph, names.outputs), strict=True):
         if shapes.issuperset(indices(operator.outputs)):
             continue
-        node = Node(graph, operator, numbers, values, core)
+        node = Node(graph, operator, layer, numbers, values, core)
         found = decoded.get(id(operator))
         step = _dense(node) if found is None else sparse.step(node, found)
         unknown = set(step.inputs) - known
@@ -58,12 +59,11 @@ def read(model: Model, core: Core) -> Program:
             raise node.refused("it reads what no operator before it yields, or yields a tensor twice")
         known |= set(step.outputs)
         steps.append(step)
-    outputs = tuple(_port(graph, numbers, index, "output") for index in indices(graph.subgraph.outputs))
+    outputs = _ports(graph, numbers, indices(graph.subgraph.outputs), names.outputs, "output")
     if set(outputs) - known:
         raise ExecutionError("an output of the model is yielded by no operator.")
     if len(set(inputs)) < len(inputs):
         raise ExecutionError("an input of the model is listed twice.")
-    names = signature.names_in(model)
     in_groups = any(step.kernel in _IN_GROUPS for step in steps)
     return Program(
         tuple(values),
@@ -106,9 +106,16 @@ def _computed(graph: Graph) -> Iterator[int]:
     return iter(dict.fromkeys(index for index in found if index >= 0))
 
 
-def _port(graph: Graph, numbers: Mapping[int, int], index: int, kind: str) -> int:
+def _ports(
+    graph: Graph, numbers: Mapping[int, int], tensors: Sequence[int], names: Sequence[str], kind: str
+) -> tuple[int, ...]:
+    """The values of the inputs or outputs of a model; refusals call them as the signature does."""
+    return tuple(_port(graph, numbers, *each, kind) for each in zip(tensors, names, strict=True))
+
+
+def _port(graph: Graph, numbers: Mapping[int, int], index: int, own_name: str, kind: str) -> int:
     tensor = graph.tensor(index)
-    name = f"{kind} {text(tensor.name)!r}"
+    name = f"{kind} {own_name!r}"
     if index not in numbers:
         constant = "is a constant" if graph.is_constant(index) else None
         raise ExecutionError(f"{name} {constant or refusal(tensor) or 'is a shape that the model works out'}.")
