@@ -33,6 +33,9 @@ from tflite_sparse.verification.runtimes import Runtimes
 from tflite_sparse.verification.samples import MadeUp
 from tflite_sparse.version import TOOL
 
+_LONGEST_MARK = 1000
+"""Bytes of a first line that are looked at, of files that may be of any size."""
+
 
 class StandaloneC(Backend):
     """See :class:`tflite_sparse.backends.protocol.Backend`."""
@@ -93,7 +96,7 @@ BACKEND = StandaloneC()
 def _is_made(path: Path) -> bool:
     """Whether a file says that it was made by this program."""
     with path.open("rb") as stream:
-        return MARK.encode() in stream.readline()
+        return MARK.encode() in stream.readline(_LONGEST_MARK)
 
 
 def _prefix_beside(path: Path) -> str:
