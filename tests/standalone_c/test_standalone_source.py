@@ -7,7 +7,13 @@ import pytest
 
 from helpers import generated_c, tiny_models
 from helpers.int8_nets import Net
+from tflite_sparse.backends.protocol import InspectedFile
+from tflite_sparse.backends.standalone_c import BACKEND
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.measurement import contract
 from tflite_sparse.runtime import host_c
+from tflite_sparse.standalone_c import files
+from tflite_sparse.standalone_c.header import MARK, Naming
 
 HEADERS = {"TFLITE_SPARSE_KERNELS": "tflite_sparse_kernels.h", "TFLS_LAYOUTS": "tfls_operators.h"}
 
@@ -39,3 +45,31 @@ def test_outputs_upon_inputs_are_told_and_do_not_compile_where_they_would_be_wro
     text = generated_c.generated(model, cpu).files["model.c"].decode()
     assert ("lies upon what of its input is not read any more" in text) is is_told
     assert ('#error "MODEL_ARENA_BYTES is for CPUs without Helium' in text) is is_told
+
+
+@pytest.mark.parametrize(
+    ("headers", "prefix"),
+    [
+        ({}, "net"),
+        ({"digits": "net.tflite"}, "digits"),
+        ({"digits": "other.tflite"}, "net"),
+        ({"digits": "net.tflite", "letters": "net.tflite"}, "net"),
+        ({"digits": "net.tflite", "letters": "other.tflite"}, "digits"),
+    ],
+)
+def test_code_that_calls_a_file_has_the_names_of_the_header_beside_it(headers, prefix, tmp_path):
+    """`export --name digits` writes model.tflite and digits.h."""
+    model = tiny_models.fully_connected((64, 640))
+    for name, source in headers.items():
+        made = files.generate(
+            serde.parse(tiny_models.to_bytes(model)), Naming(name, "tflite-sparse", source), "generic"
+        )
+        (tmp_path / f"{name}.h").write_bytes(made.files[f"{name}.h"])
+    (tmp_path / "binary.h").write_bytes(b"\xff\x00" * 5000)
+    (tmp_path / "theirs.h").write_text(f"/* {MARK} */")
+    path = tmp_path / "net.tflite"
+    path.write_bytes(tiny_models.to_bytes(model))
+    found = serde.read(path)
+    code = BACKEND.snippets(InspectedFile(path, found, 0, None), contract.of_model(found))["c"]
+    assert f'#include "{prefix}.h"' in code
+    assert f"{prefix}_run()" in code

@@ -25,7 +25,7 @@ from tflite_sparse.rewrites import select_v2
 from tflite_sparse.runtime import litert, micro
 from tflite_sparse.runtime.input_shapes import Shapes
 from tflite_sparse.settings import EncodeSettings, ExportSettings, TargetSettings
-from tflite_sparse.standalone_c import cmake
+from tflite_sparse.standalone_c import cmake, header
 from tflite_sparse.standalone_c.header import MARK, Naming
 from tflite_sparse.target_registry import C_KERNELS
 from tflite_sparse.verification import engine
@@ -82,8 +82,8 @@ class StandaloneC(Backend):
         return c_inspection.inspect(file)
 
     def snippets(self, file: InspectedFile, contract: Contract) -> dict[Language, str]:
-        """See the protocol: as if the file's name were that of the model."""
-        return c_code.snippets(contract, file.path.stem)
+        """See the protocol: with the names of the C beside the file, else as if its own name were that of the model."""
+        return c_code.snippets(contract, header.prefix_beside(file.path) or file.path.stem)
 
     def count(self, path: Path, cpu: MicroCpu) -> CountedFile:
         """See the protocol."""

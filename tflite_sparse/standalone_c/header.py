@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tflite_sparse.standalone_c import c_text
 from tflite_sparse.standalone_c.arena import ALIGNMENT, Arena
@@ -11,6 +12,8 @@ from tflite_sparse.standalone_c.program import Program, Value
 
 MARK = "ade by tflite-sparse"
 """In the first line of every file that is made; "Made" or "made" begins it."""
+_LONGEST_LINE = 2048
+"""Of a file that may be anything; the name of a file has at most 255 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,24 @@ def signatures(program: Program, naming: Naming) -> tuple[tuple[str, ...], tuple
             f"int {prefix}_run(void)",
         ),
     )
+
+
+def prefix_beside(file: Path) -> str | None:
+    """The prefix of the header beside a ``.tflite`` file that was made from it; None: there is none, or several."""
+    made_from = f" from {c_text.comment(file.name)}."
+    headers = (path for path in file.absolute().parent.glob("*.h") if path.is_file())
+    found = [path.stem for path in headers if _first_line(path).endswith(made_from)]
+    return found[0] if len(found) == 1 else None
+
+
+def _first_line(path: Path) -> str:
+    """The first line of a file that was made; of any other file nothing."""
+    try:
+        with path.open(encoding="ascii", errors="replace") as stream:
+            line = stream.readline(_LONGEST_LINE).rstrip()
+    except OSError:  # it is somebody else's
+        return ""
+    return line if MARK in line else ""
 
 
 def render(program: Program, arena: Arena, naming: Naming) -> str:
