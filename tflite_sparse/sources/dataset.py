@@ -304,6 +304,8 @@ def _split(name: str, x: Arrays, y: Arrays | None, seed: int, labels: tuple[str,
     if not columns(x) or any(each.ndim < 1 or len(each) < 2 for each in columns(x)):
         raise DataError(f"{name}: at least two samples are needed, one to calibrate or train with and one to test.")
     _check_lengths(f"{name}: x", x, "y", y)
+    for what, values in (*_pairs("x", x), *_pairs("y", y)):  # the parts would count their samples in another order
+        _refuse_not_finite(f"{name}: {what}", values)
     order = np.random.default_rng(seed).permutation(count(x))
     tests = max(1, round(len(order) * _TEST_SHARE))
     train, test = order[tests:], order[:tests]
