@@ -15,6 +15,7 @@ import numpy as np
 
 from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.errors import DataError
+from tflite_sparse.results import data_name
 from tflite_sparse.settings.kinds import Pixels
 from tflite_sparse.sources import built_in_data, data_spec, image_folder, named_arrays, npz, streams, user_code
 from tflite_sparse.sources import pixels as pixel_ranges
@@ -289,7 +290,7 @@ def _arrays(value: object, specs: Sequence[InputSpec | OutputSpec], signature: S
 def _from_stream(value: object, name: str, seed: int, signature: Signature, on_step: Step) -> Dataset:
     found = streams.collect(value, signature, name, on_step)
     if found.is_cut:
-        name = f"{name} (the first {found.count:,} samples)"
+        name = data_name.of_first(name, found.count)
     y = None if found.y is None else _checked(found.y, name)
     return replace(_split(name, _checked(found.x, name), y, seed), is_cut=found.is_cut)
 

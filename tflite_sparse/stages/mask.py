@@ -257,6 +257,7 @@ def described(
         epochs=epochs,
         words=words,
         left_dense=dense,
+        has_layers=isinstance(source, keras_model.KerasSource),
     )
 
 
