@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,20 @@ from tflite_sparse.sources.named_arrays import Signature
 from tflite_sparse.sources.source_model import SourceModel, check_finite
 from tflite_sparse.stages import pixels as pixel_stage
 from tflite_sparse.stages.load import check_paths
+
+
+def path_of(model: object) -> Path:
+    """The path of a model that is given by one.
+
+    Raises:
+        ModelError: it is something else, as a live model.
+    """
+    if not isinstance(model, str | os.PathLike):
+        raise ModelError(
+            f"the model is a {type(model).__name__}, and prune takes the path of one: save it as .keras. Or prune in "
+            "your own training: callbacks=[tflite_sparse.pruning.MagnitudePruning(0.875)]."
+        )
+    return Path(model)
 
 
 def load(path: Path, data: object, settings: PruneSettings, progress: Timed) -> tuple[KerasSource, Dataset, int]:
