@@ -171,6 +171,12 @@ def test_prune_gets_what_says_how_model_and_data_are_read(changes, command):
     assert next_steps.lines(report, Path("out"))[-1] == f"Next: tflite-sparse prune {command} -o pruned.keras"
 
 
+@pytest.mark.parametrize(("model", "origin"), [("net.keras", "file"), ("net.h5", "file"), ("net", "memory")])
+def test_prune_is_not_proposed_for_a_subclassed_model(model, origin):
+    report = make(pruning=UNPRUNED.model_copy(update={"has_layers": False}), model=model, model_from=origin)
+    assert next_steps.lines(report, Path("out"))[-1].startswith("Next: tflite-sparse bench ")
+
+
 def test_the_sparsity_of_a_recipe_is_left_to_it():
     lost = Accuracy(metric="top1", samples=360, drop=0.1, max_drop=0.01, drop_by_pruning=0.08, drop_by_int8=0.02)
     report = make(accuracy=lost, gates=LOST, settings={"recipe": "mine.toml"})

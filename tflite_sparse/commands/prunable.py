@@ -19,6 +19,7 @@ from tflite_sparse.sources.arrays import checksum, columns
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.named_arrays import Signature
+from tflite_sparse.sources.saved_model import SavedModelSource
 from tflite_sparse.sources.source_model import SourceModel, check_finite
 from tflite_sparse.stages import pixels as pixel_stage
 from tflite_sparse.stages.load import check_paths
@@ -64,12 +65,16 @@ def trainable(opened: SourceModel) -> tuple[KerasSource, int]:
     """A copy of a model that can be trained, without wrappers, and how many masks were applied.
 
     Raises:
-        ModelError: it holds NaN or infinity, or is a SavedModel without its Keras model.
+        ModelError: it holds NaN or infinity, or its layers are not known.
     """
     check_finite(opened)
     source, applied = strip(opened)
-    if not isinstance(source, KerasSource):
-        raise ModelError(f"{opened.name} is a SavedModel without its Keras model: prune needs a .keras or .h5 file.")
+    if isinstance(source, SavedModelSource):
+        raise ModelError(
+            f"{opened.name} is {source.what}: prune trains Sequential and functional models of a .keras or .h5 file. "
+            "In a training of your own the callback tflite_sparse.pruning.MagnitudePruning prunes others as well."
+        )
+    assert isinstance(source, KerasSource)  # there is no other kind
     with repeatable.seedable_layers(source.keras):
         return source.copied(), applied
 

@@ -168,8 +168,8 @@ class Pruning(Part):
     """The changes to the prunable kernels. ``before`` and ``after`` are shares of zeros over all of them.
 
     If the model holds zeros, ``left_dense`` lists its other kernels and those without zeros. ``channels`` lists groups
-    of channels that are masked. ``has_layers`` is False for a SavedModel without its Keras model, which cannot be
-    trained.
+    of channels that are masked. ``has_layers`` is False for a SavedModel without its Keras model and for a
+    subclassed model, which cannot be trained.
     """
 
     prunable_kernels: int

@@ -14,6 +14,7 @@ from tflite_sparse.target_registry import DEFAULT_TARGET, TARGETS
 
 _SPARSITY = 0.875
 """That of the commands in this text, where the export had none."""
+_OF_KERAS = frozenset({".keras", ".h5", ".hdf5"})
 _KERAS_MODEL, _LABELLED = "MODEL.keras", "LABELLED.npz"
 """In the command, where the export had a SavedModel without layers, or no labels."""
 
@@ -47,7 +48,7 @@ def lines(report: Report, out: Path) -> list[str]:
 
 def _command(report: Report, out: Path) -> str:
     is_pruned = _has_zeros(report) or _lost_channels(report, FEW_ZEROS)
-    if report.model_from != "training" and (not is_pruned or _lost_by_pruning(report)):
+    if _may_be_pruned(report) and (not is_pruned or _lost_by_pruning(report)):
         return _prune(report)
     if report.gates.failures:
         return _of_program("report", out, "--open")
@@ -66,6 +67,12 @@ def _command(report: Report, out: Path) -> str:
     if traits.counts_instructions:
         return _of_program("bench", *files, "--target", target, "--micro-cpu", report.settings["micro_cpu"])
     return _of_program("report", out, "--open")
+
+
+def _may_be_pruned(report: Report) -> bool:
+    """Return whether ``prune`` takes the model or, of a SavedModel, one that the user may have: no subclassed one."""
+    is_folder = report.model_from == "file" and Path(report.model).suffix not in _OF_KERAS
+    return report.model_from != "training" and (report.pruning.has_layers or is_folder)
 
 
 def _prune(report: Report) -> str:
