@@ -43,6 +43,6 @@ def test_a_model_without_layers_is_not_trained_and_the_message_says_what_it_is(t
     source = opened(tmp_path)
     with pytest.raises(ModelError, match="is a SavedModel without its Keras model: prune trains Sequential"):
         prunable.trainable(source)
-    source.what = "a subclassed model, no Sequential or functional one"
+    source.what = "is a subclassed model, no Sequential or functional one"
     with pytest.raises(ModelError, match=r"is a subclassed model, .*MagnitudePruning prunes others"):
         prunable.trainable(source)

@@ -71,7 +71,7 @@ def trainable(opened: SourceModel) -> tuple[KerasSource, int]:
     source, applied = strip(opened)
     if isinstance(source, SavedModelSource):
         raise ModelError(
-            f"{opened.name} is {source.what}: prune trains Sequential and functional models of a .keras or .h5 file. "
+            f"{opened.name} {source.what}: prune trains Sequential and functional models of a .keras or .h5 file. "
             "In a training of your own the callback tflite_sparse.pruning.MagnitudePruning prunes others as well."
         )
     assert isinstance(source, KerasSource)  # there is no other kind

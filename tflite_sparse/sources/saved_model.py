@@ -57,7 +57,7 @@ class SavedModelSource:
         what: in messages that a model with layers is needed.
     """
 
-    what = "a SavedModel without its Keras model"
+    what = "is a SavedModel without its Keras model"
 
     def __init__(self, loaded: Module, name: str, folder: Path, signature: str | None = None) -> None:
         # TensorFlow reads assets from the temporary folder when it saves, so it lives as long as this object.
@@ -105,7 +105,7 @@ class SavedModelSource:
             scratch.remove(folder)
             raise ModelError(f"{name} is a subclassed model that Keras cannot export: {one_line(error)}") from error
         made = cls(loaded, name, folder)
-        made.what = "a subclassed model, no Sequential or functional one"
+        made.what = "is a subclassed model, no Sequential or functional one"
         return made
 
     def inputs(self) -> tuple[InputSpec, ...]:

@@ -204,7 +204,7 @@ class Masking:
                 self.progress.warn(f"not trained: {clusters.NOT_TRAINED}")
             return is_wanted and not is_clustered
         if epochs and isinstance(source, SavedModelSource):
-            raise ModelError(f"{source.name} is {source.what}: `finetune_epochs` needs that.")
+            raise ModelError(f"{source.name} {source.what}: `finetune_epochs` needs that.")
         if epochs and samples is None:
             raise DataError(f"`finetune_epochs` needs labelled data: `data` takes {data_spec.FORMS}.")
         if epochs and samples is not None and not samples.has_labels:
