@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import codecs
 import difflib
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -40,6 +42,7 @@ _OF_SHORT_RUNS = {
 """Variables for commands on files, whose run is mostly start; what the user has set stays."""
 
 _INTERRUPTED, _INTERNAL_ERROR = 130, 70
+_ESCAPED = "tflite_sparse_escaped"
 
 
 class _Program(click.Group):
@@ -51,6 +54,7 @@ class _Program(click.Group):
         ending = _Ending(signals)
         atexit.register(ending.now)  # registered first, so called last
         imports.freeze()
+        _escape_what_the_output_lacks()
         try:
             return super().__call__(*args, obj=signals, **kwargs)
         except SystemExit as end:
@@ -129,6 +133,20 @@ class _Program(click.Group):
         return message
 
 
+def _escape_what_the_output_lacks() -> None:
+    r"""Let names print that standard output cannot encode, as in a pipe of Windows: as ``\u65e5``, which JSON reads."""
+    codecs.register_error(_ESCAPED, _escaped)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # not where the shell closed it
+        sys.stdout.reconfigure(errors=_ESCAPED)
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[place : place + 2].hex()}" for place in range(0, len(units), 2)), error.end
+
+
 class _Ending:
     """Ends the process without destructors, which take over a second of TensorFlow and a tenth of a short run.
 
@@ -146,8 +164,9 @@ class _Ending:
         if status is None:
             return
         try:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in (sys.stdout, sys.stderr):
+                if stream is not None:  # as where the shell closed it: >&-
+                    stream.flush()
         except OSError:
             return
         os._exit(status)

@@ -102,7 +102,9 @@ def folder(tmp_path):
     content = bytes(serde.serialize(model))
     path = tmp_path / "model.tflite"
     path.write_bytes(content)
-    app = micro_app.code(path, contract.of_model(serde.read(path)), micro_kernels.ARRAY_STEM, Arenas(1234, 1234, 0))
+    app = micro_app.code(
+        path, contract.of_model(serde.read(path)), micro_kernels.ARRAY_STEM, path.name, Arenas(1234, 1234, 0)
+    )
     path.unlink()
     for name, found in micro_kernels.sources(content, app["c++"]).items():
         assert name.startswith(f"{MICRO_FOLDER}/")

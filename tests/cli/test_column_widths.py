@@ -48,6 +48,12 @@ def test_columns_are_left_out_before_text_is_hard_to_read():
     assert sum(sizes) + 5 == 50
 
 
+@pytest.mark.parametrize("width", [20, 50])
+def test_a_column_that_is_missing_already_is_not_left_out_again(width):
+    """As the multiply-adds of a sweep without channels, which narrow terminals would leave out."""
+    assert fitted(TEXT.without("bytes"), width)[0].headings == ("file name", "how it is stored")
+
+
 @pytest.mark.parametrize("width", [50, 60, 80, 100])
 def test_nothing_that_tells_rows_apart_is_lost(width):
     lines = shown(TEXT, width).splitlines()

@@ -7,6 +7,7 @@ import pytest
 
 from helpers.example_reports import make
 from tflite_sparse.report.text import command
+from tflite_sparse.results import data_name
 from tflite_sparse.settings import ExportSettings, FitSettings
 from tflite_sparse_cli.main import cli
 
@@ -31,6 +32,14 @@ def test_the_program_reads_it_back():
     program = click.Context(cli, **cli.context_settings)  # whose options for help a command keeps once it is used
     read = cli.get_command(program, "fit").make_context("fit", shlex.split(line)[2:], parent=program).params
     assert FitSettings(**{name: read[name] for name in FitSettings.model_fields if name in read}) == settings
+
+
+@pytest.mark.parametrize("name", ["gen.py:make", "(the first 20 samples) of", "x (the first 2 samples).npz"])
+def test_data_are_named_as_they_were_given(name):
+    for told in (name, data_name.of_first(name, 20_000)):
+        assert (
+            command.line("export", None, told, {}, ExportSettings) == f"tflite-sparse export --data {shlex.quote(name)}"
+        )
 
 
 @pytest.mark.parametrize(

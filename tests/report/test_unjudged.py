@@ -138,6 +138,52 @@ def test_the_last_lines_name_the_page_and_the_next_command(report, command):
     assert next_steps.lines(report, Path("out")) == ["Report: out/report.html", f"Next: tflite-sparse {command}"]
 
 
+UNPRUNED = make().pruning.model_copy(update={"after": 0.0})
+AGREEMENT = make().accuracy.model_copy(update={"metric": "top1_agreement_with_dense_float32"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "command"),
+    [
+        (
+            {"settings": {"custom_objects": "my layers.py", "pixels": "0..1", "seed": 3, "int8": True}},
+            "net.keras --data digits --sparsity 0.875 --custom-objects 'my layers.py' --pixels 0..1 --seed 3",
+        ),
+        (
+            {"settings": {"builder": "net.py:build"}},
+            "net.keras --data digits --sparsity 0.875 --builder net.py:build",
+        ),
+        ({"settings": {"recipe": "float.toml"}}, "net.keras --data digits --sparsity 0.875 --recipe float.toml"),
+        ({"data": None, "accuracy": None}, "net.keras --data LABELLED.npz --sparsity 0.875"),
+        ({"accuracy": AGREEMENT}, "net.keras --data LABELLED.npz --sparsity 0.875"),
+        (
+            {"pruning": UNPRUNED.model_copy(update={"has_layers": False}), "model": "saved"},
+            "MODEL.keras --data digits --sparsity 0.875",
+        ),
+        (
+            {"data": "gen.py:make (the first 20,000 samples)"},
+            "net.keras --data gen.py:make --sparsity 0.875",
+        ),
+    ],
+)  # fmt: skip
+def test_prune_gets_what_says_how_model_and_data_are_read(changes, command):
+    report = make(**{"pruning": UNPRUNED, **changes})
+    assert next_steps.lines(report, Path("out"))[-1] == f"Next: tflite-sparse prune {command} -o pruned.keras"
+
+
+@pytest.mark.parametrize(("model", "origin"), [("net.keras", "file"), ("net.h5", "file"), ("net", "memory")])
+def test_prune_is_not_proposed_for_a_subclassed_model(model, origin):
+    report = make(pruning=UNPRUNED.model_copy(update={"has_layers": False}), model=model, model_from=origin)
+    assert next_steps.lines(report, Path("out"))[-1].startswith("Next: tflite-sparse bench ")
+
+
+def test_the_sparsity_of_a_recipe_is_left_to_it():
+    lost = Accuracy(metric="top1", samples=360, drop=0.1, max_drop=0.01, drop_by_pruning=0.08, drop_by_int8=0.02)
+    report = make(accuracy=lost, gates=LOST, settings={"recipe": "mine.toml"})
+    expected = "Next: tflite-sparse prune net.keras --data digits --recipe mine.toml -o pruned.keras"
+    assert next_steps.lines(report, Path("out"))[-1] == expected
+
+
 @pytest.mark.parametrize(("by_pruning", "command"), [(0.08, "prune net.keras"), (0.01, "report out --open")])
 def test_a_loss_by_pruning_is_followed_by_prune(by_pruning, command):
     lost = Accuracy(

@@ -116,6 +116,15 @@ def test_how_many_samples_are_not_finite(tmp_path):
         Dataset("d", x, None, x[:2], None)
 
 
+@pytest.mark.parametrize("what", ["x", "y"])
+def test_a_sample_that_is_not_finite_is_named_as_it_was_given(what):
+    """Not by its place in the part that it was split into."""
+    given = {"x": numbered(20, 3)[0].astype(np.float32), "y": np.ones(20)}
+    given[what][7] = np.nan
+    with pytest.raises(DataError, match=f"data: {what}: sample 7 holds NaN or infinity"):
+        dataset.from_arrays(given)
+
+
 @pytest.mark.parametrize("value", [-np.inf, np.inf, np.nan])
 def test_one_infinity_is_found(value):
     x = numbered(20, 3)[0].astype(np.float32)

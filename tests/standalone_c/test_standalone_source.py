@@ -7,8 +7,13 @@ import pytest
 
 from helpers import generated_c, tiny_models
 from helpers.int8_nets import Net
+from tflite_sparse.backends.protocol import InspectedFile
+from tflite_sparse.backends.standalone_c import BACKEND
+from tflite_sparse.flatbuffer import serde
+from tflite_sparse.measurement import contract
 from tflite_sparse.runtime import host_c
-from tflite_sparse.standalone_c import depthwise
+from tflite_sparse.standalone_c import depthwise, files
+from tflite_sparse.standalone_c.header import Naming
 
 HEADERS = {"TFLITE_SPARSE_KERNELS": "tflite_sparse_kernels.h", "TFLS_LAYOUTS": "tfls_operators.h"}
 
@@ -56,3 +61,35 @@ def test_depthwise_layers_that_are_clamped_at_the_zero_point(cpu, relu, expected
     model = Net((6, 6, 4)).depthwise(relu=relu).finished()
     (step,) = generated_c.generated(model, cpu).program.steps
     assert [call.function for call in step.calls] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("headers", "prefix"),
+    [
+        ({}, "net"),
+        ({"digits": "net.tflite"}, "digits"),
+        ({"digits": "other.tflite"}, "digits"),  # `encode other.tflite -o net.tflite --name digits`
+        ({"digits": "other.tflite", "net": "other.tflite"}, "net"),
+        ({"digits": "other.tflite", "letters": "other.tflite"}, "net"),
+        ({"digits": "net.tflite", "letters": "net.tflite"}, "net"),
+        ({"digits": "net.tflite", "letters": "other.tflite"}, "digits"),
+    ],
+)
+def test_code_that_calls_a_file_has_the_names_of_the_header_beside_it(headers, prefix, tmp_path):
+    """`export --name digits` writes model.tflite and digits.h."""
+    model = tiny_models.fully_connected((64, 640))
+    for name, source in headers.items():
+        made = files.generate(
+            serde.parse(tiny_models.to_bytes(model)), Naming(name, "tflite-sparse", source), "generic"
+        )
+        for file in (f"{name}.h", f"{name}.c"):
+            (tmp_path / file).write_bytes(made.files[file])
+    for name in ("binary.h", "binary.c", "theirs.c"):
+        (tmp_path / name).write_bytes(b"\xff\x00" * 5000)
+    (tmp_path / "theirs.h").write_text("/* by hand */")
+    path = tmp_path / "net.tflite"
+    path.write_bytes(tiny_models.to_bytes(model))
+    found = serde.read(path)
+    code = BACKEND.snippets(InspectedFile(path, found, 0, None), contract.of_model(found))["c"]
+    assert f'#include "{prefix}.h"' in code
+    assert f"{prefix}_run()" in code

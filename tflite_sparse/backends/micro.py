@@ -12,9 +12,11 @@ from tflite_sparse.backends.micro_app import Arenas
 from tflite_sparse.backends.protocol import Backend, ExportJob, FileJob, Inspected, InspectedFile, Made, Run
 from tflite_sparse.base import scratch
 from tflite_sparse.base.progress import Progress
+from tflite_sparse.codecs.streams.kernels import CUSTOM_CODE
 from tflite_sparse.codecs.streams.names import SPARSE, TFLM
 from tflite_sparse.errors import ExecutionError, OperatorRefusedError
 from tflite_sparse.flatbuffer import serde
+from tflite_sparse.flatbuffer.graph import custom_operators
 from tflite_sparse.flatbuffer.types import Model
 from tflite_sparse.planning import decoder
 from tflite_sparse.planning.encoder import encode_file, encode_model
@@ -50,11 +52,11 @@ class TensorFlowLiteMicro(Backend):
 
     def encode(self, job: FileJob) -> Made:
         """See the protocol."""
-        return _made(job, job.settings, job.destination.stem)
+        return _made(job, job.settings, job.destination.name)
 
     def export(self, job: ExportJob) -> Made:
         """See the protocol."""
-        return _made(job, job.settings, Path(job.name).stem)
+        return _made(job, job.settings, job.name)
 
     def runner(self, progress: Progress) -> Run:
         """See the protocol: where the runtime is not installed, LiteRT runs the decoded file.
@@ -95,8 +97,11 @@ class TensorFlowLiteMicro(Backend):
         return len(serde.serialize(model))
 
     def snippets(self, file: InspectedFile, contract: Contract) -> dict[Language, str]:
-        """See the protocol: with the arena that takes less RAM, measured here."""
-        return micro_app.code(file.path, contract, file.path.stem, Arenas.of(file.path))
+        """See the protocol: with the arena that takes less RAM, measured here, and the array that lies beside."""
+        has_kernels = CUSTOM_CODE in custom_operators(file.model)
+        is_alone = not file.path.with_suffix(".h").exists()
+        array = micro_kernels.ARRAY_STEM if has_kernels and is_alone else file.path.stem
+        return micro_app.code(file.path, contract, array, file.path.name, Arenas.of(file.path))
 
 
 BACKEND = TensorFlowLiteMicro()
@@ -114,13 +119,13 @@ def _other(settings: TargetSettings) -> Target:
     return _target(TargetSettings(target=settings.target, micro_kernels=kernels))
 
 
-def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, array_name: str) -> Made:
+def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, name: str) -> Made:
     """Encode the source of a job, dense or compressed in any way, and compare it with its dense form.
 
     Args:
         job: the job.
         settings: of the job.
-        array_name: of the file as a C++ array.
+        name: of the ``.tflite`` file, and without its suffix of the file as a C++ array.
 
     Raises:
         FlatbufferError: the source cannot be read.
@@ -145,8 +150,8 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, a
                 arenas = Arenas.of(job.file, micro_costs.of(settings.micro_cpu).pixels_at_once)
             beside = [name for name in job.extra_files if not micro_kernels.is_source(name)]
             has_kernels = len(beside) < len(job.extra_files)
-            array = micro_kernels.ARRAY_STEM if has_kernels and not beside else array_name
-            snippets = micro_app.code(job.file, job.contract, array, arenas)
+            array = micro_kernels.ARRAY_STEM if has_kernels and not beside else Path(name).stem
+            snippets = micro_app.code(job.file, job.contract, array, name, arenas)
             with job.progress.stage("count instructions"):
                 on_cpu = micro_kernels.report(
                     job.file, dense, settings.micro_cpu, settings.micro_kernels, _other(settings)
@@ -156,7 +161,7 @@ def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, a
             raise error.renamed(dense, job.source) from error
     files = micro_app.files(job.file, beside, part.cpp)
     if has_kernels:
-        app = micro_app.code(job.file, job.contract, micro_kernels.ARRAY_STEM, arenas).get("c++", "")
+        app = micro_app.code(job.file, job.contract, micro_kernels.ARRAY_STEM, name, arenas).get("c++", "")
         files |= micro_kernels.sources(job.file.read_bytes(), app)
     return Made(choices, verified, part, files, snippets)
 

@@ -63,16 +63,17 @@ class Arenas:
         return Memory(self.decoded)
 
 
-def code(file: Path, contract: Contract, name: str, arenas: Arenas) -> dict[Language, str]:
+def code(file: Path, contract: Contract, array: str, name: str, arenas: Arenas) -> dict[Language, str]:
     """Return code that runs a file, by language.
 
     Args:
         file: the file.
         contract: of the file.
-        name: of the file as a C++ array.
+        array: the name of the file as a C++ array, without a suffix.
+        name: that the file has or gets.
         arenas: of the file.
     """
-    app = micro_cpp.app_of(serde.read(file), name, f"{name}.tflite", arenas.least)
+    app = micro_cpp.app_of(serde.read(file), array, name, arenas.least)
     return snippets.snippets(contract, app)
 
 

@@ -25,16 +25,13 @@ from tflite_sparse.rewrites import select_v2
 from tflite_sparse.runtime import litert, micro
 from tflite_sparse.runtime.input_shapes import Shapes
 from tflite_sparse.settings import EncodeSettings, ExportSettings, TargetSettings
-from tflite_sparse.standalone_c import cmake
-from tflite_sparse.standalone_c.header import MARK, Naming
+from tflite_sparse.standalone_c import cmake, header
+from tflite_sparse.standalone_c.header import Naming
 from tflite_sparse.target_registry import C_KERNELS
 from tflite_sparse.verification import engine
 from tflite_sparse.verification.runtimes import Runtimes
 from tflite_sparse.verification.samples import MadeUp
 from tflite_sparse.version import TOOL
-
-_LONGEST_MARK = 1000
-"""Bytes of a first line that are looked at, of files that may be of any size."""
 
 
 class StandaloneC(Backend):
@@ -48,7 +45,7 @@ class StandaloneC(Backend):
         """See the protocol: what does not say that it was made by this program stays."""
         for name in extra_files:
             path = folder / name
-            if name not in C_KERNELS and path.is_file() and not _is_made(path):
+            if name not in C_KERNELS and path.is_file() and not header.made_line(path):
                 cure = "choose another folder" if name == cmake.NAME else "set `name`"
                 raise OutputError(f"{path} is not by tflite-sparse and would be replaced: move it, or {cure}.")
 
@@ -82,8 +79,8 @@ class StandaloneC(Backend):
         return c_inspection.inspect(file)
 
     def snippets(self, file: InspectedFile, contract: Contract) -> dict[Language, str]:
-        """See the protocol: for the C files beside the file; without them as if its name were that of the model."""
-        return c_code.snippets(contract, _prefix_beside(file.path))
+        """See the protocol: with the names of the C beside the file, else as if its own name were that of the model."""
+        return c_code.snippets(contract, header.prefix_beside(file.path))
 
     def count(self, path: Path, cpu: MicroCpu) -> CountedFile:
         """See the protocol."""
@@ -91,19 +88,6 @@ class StandaloneC(Backend):
 
 
 BACKEND = StandaloneC()
-
-
-def _is_made(path: Path) -> bool:
-    """Whether a file says that it was made by this program."""
-    with path.open("rb") as stream:
-        return MARK.encode() in stream.readline(_LONGEST_MARK)
-
-
-def _prefix_beside(path: Path) -> str:
-    """The prefix of the C files beside a ``.tflite`` file; its own name if they are not those of one model."""
-    headers = (each for each in path.parent.glob("*.h") if each.with_suffix(".c").is_file() and each.is_file())
-    found = [each.stem for each in headers if _is_made(each)]
-    return path.stem if path.stem in found or len(found) != 1 else found[0]
 
 
 def _made(job: FileJob | ExportJob, settings: EncodeSettings | ExportSettings, name: str) -> Made:

@@ -101,4 +101,6 @@ def _umask() -> int:
 
 
 def _output_error(path: Path, error: OSError) -> OutputError:
+    if isinstance(error, FileNotFoundError) and not path.parent.exists():
+        return OutputError(f"cannot write {path}: there is no folder {path.parent}. Make it, or choose another.")
     return OutputError(f"cannot write {path}: {error.strerror or error}. Free or allow the place, or choose another.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,24 @@ from tflite_sparse.sources.arrays import checksum, columns
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_model import KerasSource
 from tflite_sparse.sources.named_arrays import Signature
+from tflite_sparse.sources.saved_model import SavedModelSource
 from tflite_sparse.sources.source_model import SourceModel, check_finite
 from tflite_sparse.stages import pixels as pixel_stage
 from tflite_sparse.stages.load import check_paths
+
+
+def path_of(model: object) -> Path:
+    """The path of a model that is given by one.
+
+    Raises:
+        ModelError: it is something else, as a live model.
+    """
+    if not isinstance(model, str | os.PathLike):
+        raise ModelError(
+            f"the model is a {type(model).__name__}, and prune takes the path of one: save it as .keras. Or prune in "
+            "your own training: callbacks=[tflite_sparse.pruning.MagnitudePruning(0.875)]."
+        )
+    return Path(model)
 
 
 def load(path: Path, data: object, settings: PruneSettings, progress: Timed) -> tuple[KerasSource, Dataset, int]:
@@ -49,12 +65,16 @@ def trainable(opened: SourceModel) -> tuple[KerasSource, int]:
     """A copy of a model that can be trained, without wrappers, and how many masks were applied.
 
     Raises:
-        ModelError: it holds NaN or infinity, or is a SavedModel without its Keras model.
+        ModelError: it holds NaN or infinity, or its layers are not known.
     """
     check_finite(opened)
     source, applied = strip(opened)
-    if not isinstance(source, KerasSource):
-        raise ModelError(f"{opened.name} is a SavedModel without its Keras model: prune needs a .keras or .h5 file.")
+    if isinstance(source, SavedModelSource):
+        raise ModelError(
+            f"{opened.name} {source.what}: prune trains Sequential and functional models of a .keras or .h5 file. "
+            "In a training of your own the callback tflite_sparse.pruning.MagnitudePruning prunes others as well."
+        )
+    assert isinstance(source, KerasSource)  # there is no other kind
     with repeatable.seedable_layers(source.keras):
         return source.copied(), applied
 

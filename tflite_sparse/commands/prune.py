@@ -13,7 +13,7 @@ from tflite_sparse.base import extras, scratch
 from tflite_sparse.base.atomic_files import check_place, publish, write_bytes
 from tflite_sparse.base.notebook_progress import chosen
 from tflite_sparse.base.progress import Progress, Timed
-from tflite_sparse.commands.prunable import fingerprints, load, planner_of
+from tflite_sparse.commands.prunable import fingerprints, load, path_of, planner_of
 from tflite_sparse.commands.prune_report import Scores, kernels_of
 from tflite_sparse.commands.scan import scan_kernels
 from tflite_sparse.errors import ModelError, OutputError
@@ -75,7 +75,7 @@ def prune(
             the last full epoch yielded is in the checkpoint.
     """
     extras.require_keras("prune")
-    return _Prune(PruneSettings(**settings), Timed(chosen(progress)), Path(output)).run(Path(model), data)
+    return _Prune(PruneSettings(**settings), Timed(chosen(progress)), Path(output)).run(path_of(model), data)
 
 
 def undrawn(

@@ -12,7 +12,7 @@ from tflite_sparse.base import extras, scratch
 from tflite_sparse.base.atomic_files import check_place, publish, write_bytes
 from tflite_sparse.base.notebook_progress import chosen
 from tflite_sparse.base.progress import Progress, Step, Timed
-from tflite_sparse.commands.prunable import load, planner_of
+from tflite_sparse.commands.prunable import load, path_of, planner_of
 from tflite_sparse.fitting import sharing_scan
 from tflite_sparse.planning.sharing import COUNTS
 from tflite_sparse.pruning import allocation, sensitivity, training
@@ -60,7 +60,7 @@ def scan(
     timed, written = Timed(chosen(progress)), None if output is None else Path(output)
     if written is not None:
         check_place(written)  # find out before the work whether the result can be written
-    source, samples, _ = load(Path(model), data, checked, timed)
+    source, samples, _ = load(path_of(model), data, checked, timed)
     plan = planner_of(checked)(source.kernels(), training.span_of(checked, samples.train_samples))
     allocation.refuse_channels(plan)
     shapes = {each.kernel: each.structure for each in plan.kernels}

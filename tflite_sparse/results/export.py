@@ -168,7 +168,8 @@ class Pruning(Part):
     """The changes to the prunable kernels. ``before`` and ``after`` are shares of zeros over all of them.
 
     If the model holds zeros, ``left_dense`` lists its other kernels and those without zeros. ``channels`` lists groups
-    of channels that are masked.
+    of channels that are masked. ``has_layers`` is False for a SavedModel without its Keras model and for a
+    subclassed model, which cannot be trained.
     """
 
     prunable_kernels: int
@@ -180,6 +181,7 @@ class Pruning(Part):
     words: str
     left_dense: LeftDense | None = None
     channels: tuple[MaskedChannels, ...] = ()
+    has_layers: bool = True
 
 
 NOT_INSTALLED = "it is not installed"

@@ -21,6 +21,11 @@ _FINEST_STEP = 2.0**-24  # half a float32 unit in the last place, relative to th
 _MOST_CLASSES_WITHOUT_TOP5 = 20
 
 
+def is_agreement(name: str) -> bool:
+    """Return whether a metric of this name compares outputs with those of the dense model, for lack of labels."""
+    return name.endswith(_AGREEMENT)
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """A score of outputs. For all but ``mse`` higher is better.

@@ -15,6 +15,7 @@ import numpy as np
 
 from tflite_sparse.base.progress import Step, ignore_steps
 from tflite_sparse.errors import DataError
+from tflite_sparse.results import data_name
 from tflite_sparse.settings.kinds import Pixels
 from tflite_sparse.sources import built_in_data, data_spec, image_folder, named_arrays, npz, streams, user_code
 from tflite_sparse.sources import pixels as pixel_ranges
@@ -289,7 +290,7 @@ def _arrays(value: object, specs: Sequence[InputSpec | OutputSpec], signature: S
 def _from_stream(value: object, name: str, seed: int, signature: Signature, on_step: Step) -> Dataset:
     found = streams.collect(value, signature, name, on_step)
     if found.is_cut:
-        name = f"{name} (the first {found.count:,} samples)"
+        name = data_name.of_first(name, found.count)
     y = None if found.y is None else _checked(found.y, name)
     return replace(_split(name, _checked(found.x, name), y, seed), is_cut=found.is_cut)
 
@@ -304,6 +305,8 @@ def _split(name: str, x: Arrays, y: Arrays | None, seed: int, labels: tuple[str,
     if not columns(x) or any(each.ndim < 1 or len(each) < 2 for each in columns(x)):
         raise DataError(f"{name}: at least two samples are needed, one to calibrate or train with and one to test.")
     _check_lengths(f"{name}: x", x, "y", y)
+    for what, values in (*_pairs("x", x), *_pairs("y", y)):  # the parts would count their samples in another order
+        _refuse_not_finite(f"{name}: {what}", values)
     order = np.random.default_rng(seed).permutation(count(x))
     tests = max(1, round(len(order) * _TEST_SHARE))
     train, test = order[tests:], order[:tests]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 from tflite_sparse.sources import orientation, tensorflow_import
 from tflite_sparse.sources.keras_types import KerasLayer, KerasModel, Variable
 from tflite_sparse.sources.optimization_wrappers import is_quantising
-from tflite_sparse.sources.source_model import Kernel
+from tflite_sparse.sources.source_model import Kernel, UniqueNames
 
 _ORDERED_BY_THEMSELVES = {"keras", "tf_keras", "tensorflow_model_optimization"}
 
@@ -37,17 +36,14 @@ def kernels_and_variables(model: KerasModel) -> list[tuple[Variable, Kernel]]:
     shapes of its inputs, or is distributed over several devices, the order is that of the creation of its layers.
     """
     found: dict[int, tuple[Variable, Kernel]] = {}
-    names: Counter[str] = Counter()
+    names = UniqueNames()
     layers = list(flatten(model))
     for layer in layers:
         # A quantising wrapper lists the kernel of the layer inside as its own.
         owner = getattr(layer, "layer", layer) if is_quantising(layer) else layer
         for variable in _own_variables(layer):
             if len(variable.shape) >= 2 and is_float(variable) and id(variable) not in found:
-                name = _path(owner, variable)
-                names[name] += 1
-                unique = name if names[name] == 1 else f"{name} ({names[name]})"
-                found[id(variable)] = variable, _kernel(unique, owner, variable)
+                found[id(variable)] = variable, _kernel(names.of(_path(owner, variable)), owner, variable)
     if len(found) > 1 and any(map(_calls_in_its_own_order, layers)):
         places = _order_of_reading(model)
         if not places:  # handles of distributed variables are known within their strategy only

@@ -23,7 +23,16 @@ from tflite_sparse.errors import ModelError, one_line
 from tflite_sparse.sources import strings, tensorflow_import
 from tflite_sparse.sources.arrays import Arrays, ordered
 from tflite_sparse.sources.keras_types import KerasModel
-from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Layer, Loops, OutputSpec, Trace
+from tflite_sparse.sources.source_model import (
+    AS_IT_IS,
+    InputSpec,
+    Kernel,
+    Layer,
+    Loops,
+    OutputSpec,
+    Trace,
+    UniqueNames,
+)
 
 if TYPE_CHECKING:
     from tensorflow import Module, Variable
@@ -42,7 +51,13 @@ _Spec = TypeVar("_Spec")
 
 
 class SavedModelSource:
-    """A SavedModel with the signature to convert: the named one, else ``serving_default`` or the only one."""
+    """A SavedModel with the signature to convert: the named one, else ``serving_default`` or the only one.
+
+    Attributes:
+        what: in messages that a model with layers is needed.
+    """
+
+    what = "is a SavedModel without its Keras model"
 
     def __init__(self, loaded: Module, name: str, folder: Path, signature: str | None = None) -> None:
         # TensorFlow reads assets from the temporary folder when it saves, so it lives as long as this object.
@@ -89,7 +104,9 @@ class SavedModelSource:
         except Exception as error:
             scratch.remove(folder)
             raise ModelError(f"{name} is a subclassed model that Keras cannot export: {one_line(error)}") from error
-        return cls(loaded, name, folder)
+        made = cls(loaded, name, folder)
+        made.what = "is a subclassed model, no Sequential or functional one"
+        return made
 
     def inputs(self) -> tuple[InputSpec, ...]:
         """See :class:`SourceModel`."""
@@ -101,10 +118,10 @@ class SavedModelSource:
 
     def kernels(self) -> list[Kernel]:
         """See :class:`SourceModel`."""
-        readers = self._readers()
+        readers, names = self._readers(), UniqueNames()  # layers that were built without a call share the name "kernel"
         return [
             Kernel(
-                _bare(variable),
+                names.of(_bare(variable)),
                 "+".join(sorted(readers.get(variable.ref(), {"unread"}))),
                 tuple(variable.shape.as_list()),
                 variable.numpy,

@@ -14,12 +14,24 @@ from tflite_sparse.errors import ModelError
 from tflite_sparse.sources.arrays import Arrays
 
 
+class UniqueNames:
+    """Numbers names that were given before: ``kernel``, ``kernel (2)``."""
+
+    def __init__(self) -> None:
+        self._given: Counter[str] = Counter()
+
+    def of(self, name: str) -> str:
+        """Return a name, with its number from the second time on."""
+        self._given[name] += 1
+        return name if self._given[name] == 1 else f"{name} ({self._given[name]})"
+
+
 @dataclass(frozen=True, eq=False)
 class Kernel:
     """A weight, of rank 2 or more unless it belongs to a group of channels.
 
     Attributes:
-        name: its path in the model: ``"sequential/dense/kernel"``.
+        name: its path in the model: ``"sequential/dense/kernel"``. No other kernel of the model has it.
         owner: the layer's class (``"Dense"``), or the operators that read it (``"MatMul"``).
         shape: in the model: ``(in, out)``, ``(h, w, in, out)``, ...
         read: returns the values, float.

@@ -28,6 +28,7 @@ from tflite_sparse.stages import android_assets as android
 from tflite_sparse.stages import pixels as pixel_stage
 
 _DEMO_INPUT = InputSpec("x", (None, 28, 28, 1), np.dtype(np.float32))
+_SHOWN_CLASSES = 20
 
 
 def check_paths(model: object, data: object) -> None:
@@ -178,4 +179,13 @@ def _check_labels(named: Signature, samples: Dataset, metric: Name | UserMetric)
                 choose_metric(outputs, test, metric)
         except DataError as error:
             where = f"{samples.name}, output {output.name!r}: " if len(named.outputs) > 1 else ""
-            raise DataError(f"{where}{error}") from error
+            raise DataError(f"{where}{error}{_classes(samples)}") from error
+
+
+def _classes(samples: Dataset) -> str:
+    """Name the classes of labels that do not fit: the user does not number those of folders, and may have one more."""
+    if not samples.labels:
+        return ""
+    more = len(samples.labels) - _SHOWN_CLASSES
+    shown = ", ".join(repr(name) for name in samples.labels[:_SHOWN_CLASSES])
+    return f" The {len(samples.labels)} classes of {samples.name}: {shown}{f' and {more} more' if more > 0 else ''}."

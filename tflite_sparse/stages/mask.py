@@ -39,6 +39,7 @@ from tflite_sparse.sources import data_spec, demo, keras_model, tensorflow_impor
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.kernels import kernels_and_variables
 from tflite_sparse.sources.optimization_wrappers import is_quantisation_aware
+from tflite_sparse.sources.saved_model import SavedModelSource
 from tflite_sparse.sources.source_model import Kernel, SourceModel, check_finite
 from tflite_sparse.stages.baseline import Found
 from tflite_sparse.stages.convert import Converter
@@ -202,8 +203,8 @@ class Masking:
             if is_wanted and is_clustered:
                 self.progress.warn(f"not trained: {clusters.NOT_TRAINED}")
             return is_wanted and not is_clustered
-        if epochs and not trainable:
-            raise ModelError(f"{source.name} is a SavedModel without its Keras model: `finetune_epochs` needs that.")
+        if epochs and isinstance(source, SavedModelSource):
+            raise ModelError(f"{source.name} {source.what}: `finetune_epochs` needs that.")
         if epochs and samples is None:
             raise DataError(f"`finetune_epochs` needs labelled data: `data` takes {data_spec.FORMS}.")
         if epochs and samples is not None and not samples.has_labels:
@@ -257,6 +258,7 @@ def described(
         epochs=epochs,
         words=words,
         left_dense=dense,
+        has_layers=isinstance(source, keras_model.KerasSource),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from tflite_sparse.pruning.plan import Plan
 from tflite_sparse.pruning.planned_masks import PlannedMasks
 from tflite_sparse.pruning.retraining import Method, Pace
 from tflite_sparse.pruning.training import BATCH_SIZE
+from tflite_sparse.report.text import command
 from tflite_sparse.results.prune import Curve
 from tflite_sparse.scoring import keras_score
 from tflite_sparse.scoring.metrics import Name
@@ -140,8 +140,8 @@ class Training:
         sparsity = self.settings.sparsity
         cure = f"`finetune_epochs={MOST_EPOCHS}` trains for about {_duration(pace.seconds(MOST_EPOCHS * steps))}"
         if sparsity is not None and Path(source.name).exists():
-            command = ["tflite-sparse", "prune", source.name, "--data", samples.name, "--sparsity", f"{sparsity:g}"]
-            cure += f", and so does {shlex.join([*command, '--epochs', str(MOST_EPOCHS), '-o', 'pruned.keras'])}"
+            given = self.settings.model_dump(mode="json")
+            cure += f", and so does {command.prune(source.name, samples.name, given, epochs=MOST_EPOCHS)}"
         return (
             f"not trained: an epoch takes about {_duration(pace.seconds(steps))}, and {_duration(MOST_SECONDS)} are "
             f"allowed; masks are made at once, which costs accuracy. {cure}."

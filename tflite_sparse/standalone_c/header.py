@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tflite_sparse.standalone_c import c_text
 from tflite_sparse.standalone_c.arena import ALIGNMENT, Arena
@@ -11,6 +12,8 @@ from tflite_sparse.standalone_c.program import Program, Value
 
 MARK = "ade by tflite-sparse"
 """In the first line of every file that is made; "Made" or "made" begins it."""
+_LONGEST_LINE = 2048
+"""Of a file that may be anything; the name of a file has at most 255 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,29 @@ def signatures(program: Program, naming: Naming) -> tuple[tuple[str, ...], tuple
             f"int {prefix}_run(void)",
         ),
     )
+
+
+def made_line(path: Path) -> str:
+    """The first line of a file that this program made; of any other file nothing.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open(encoding="ascii", errors="replace") as stream:
+        line = stream.readline(_LONGEST_LINE).rstrip()
+    return line if MARK in line else ""
+
+
+def prefix_beside(file: Path) -> str:
+    """The prefix of the C files beside a ``.tflite`` file, which may be made from it, or it from what they are made of.
+
+    Of several, that of the same name, else of those that name the file. Its own name if none or more remain.
+    """
+    headers = (path for path in file.absolute().parent.glob("*.h") if path.with_suffix(".c").is_file())
+    made = {path.stem: line for path in headers if path.is_file() and (line := made_line(path))}
+    made_from = f" from {c_text.comment(file.name)}."
+    named = [prefix for prefix, line in made.items() if line.endswith(made_from)] or list(made)
+    return file.stem if file.stem in made or len(named) != 1 else named[0]
 
 
 def render(program: Program, arena: Arena, naming: Naming) -> str:

@@ -75,7 +75,7 @@ def fit(
     in the folder ``unfinished`` there.
 
     Args:
-        model: a path or a live Keras model, as for :func:`tflite_sparse.prune`; None: the demo network, or what
+        model: a path or a live Keras model, as for :func:`tflite_sparse.export`; None: the demo network, or what
             ``builder`` returns, is trained first.
         data: as for :func:`tflite_sparse.export`, with labels. None: ``mnist-5k``.
         progress: receives stages and notes.

@@ -8,11 +8,15 @@ from pathlib import Path
 from tflite_sparse.report.text import command
 from tflite_sparse.results.baseline import FEW_ZEROS
 from tflite_sparse.results.export import Report
+from tflite_sparse.scoring import metrics
 from tflite_sparse.settings import ExportSettings
 from tflite_sparse.target_registry import DEFAULT_TARGET, TARGETS
 
 _SPARSITY = 0.875
 """That of the commands in this text, where the export had none."""
+_OF_KERAS = frozenset({".keras", ".h5", ".hdf5"})
+_KERAS_MODEL, _LABELLED = "MODEL.keras", "LABELLED.npz"
+"""In the command, where the export had a SavedModel without layers, or no labels."""
 
 
 def nothing_smaller(report: Report) -> str | None:
@@ -44,7 +48,7 @@ def lines(report: Report, out: Path) -> list[str]:
 
 def _command(report: Report, out: Path) -> str:
     is_pruned = _has_zeros(report) or _lost_channels(report, FEW_ZEROS)
-    if report.model_from != "training" and (not is_pruned or _lost_by_pruning(report)):
+    if _may_be_pruned(report) and (not is_pruned or _lost_by_pruning(report)):
         return _prune(report)
     if report.gates.failures:
         return _of_program("report", out, "--open")
@@ -65,18 +69,24 @@ def _command(report: Report, out: Path) -> str:
     return _of_program("report", out, "--open")
 
 
+def _may_be_pruned(report: Report) -> bool:
+    """Return whether ``prune`` takes the model or, of a SavedModel, one that the user may have: no subclassed one."""
+    is_folder = report.model_from == "file" and Path(report.model).suffix not in _OF_KERAS
+    return report.model_from != "training" and (report.pruning.has_layers or is_folder)
+
+
 def _prune(report: Report) -> str:
-    sparsity = report.settings.get("sparsity") or _SPARSITY
-    data = report.data or "data.npz"
-    return _of_program("prune", _source(report), "--data", data, "--sparsity", sparsity, "-o", "pruned.keras")
-
-
-def _source(report: Report) -> str | None:
-    """Return the model to prune: the one before pruning, where it is known."""
+    """Return the command that prunes the model before pruning, where it is known; in capitals what must be added."""
+    given = report.settings
+    by_recipe = given.get("recipe") is not None and _has_zeros(report)
+    sparsity = given.get("sparsity") or (None if by_recipe else _SPARSITY)
+    is_labelled = report.accuracy is not None and not metrics.is_agreement(report.accuracy.metric)
+    data = report.data if report.data is not None and is_labelled else _LABELLED
     baseline = report.baseline
-    return (
-        command.model_of(report) if baseline is None or baseline.origin not in ("option", "prune") else baseline.model
-    )
+    if baseline is not None and baseline.origin in ("option", "prune"):
+        return command.prune(baseline.model, data, given, sparsity=sparsity, builder=None)
+    model = command.model_of(report) if report.pruning.has_layers else _KERAS_MODEL
+    return command.prune(model, data, given, sparsity=sparsity)
 
 
 def _lost_by_pruning(report: Report) -> bool:

@@ -27,4 +27,6 @@ class Table:
         """Return the table without one column."""
         place = self.headings.index(heading)
         rows = tuple((*row[:place], *row[place + 1 :]) for row in self.rows)
-        return replace(self, headings=(*self.headings[:place], *self.headings[place + 1 :]), rows=rows)
+        headings = (*self.headings[:place], *self.headings[place + 1 :])
+        others = tuple(each for each in self.may_be_dropped if each != heading)
+        return replace(self, headings=headings, rows=rows, may_be_dropped=others)

@@ -1,0 +1,31 @@
+"""Test the program with a standard output that is closed, or that cannot encode every name."""
+
+import io
+import json
+import os
+import sys
+
+import pytest
+
+from tflite_sparse_cli import main
+from tflite_sparse_cli.signals import Signals
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_names_that_the_output_cannot_encode_are_escaped_as_json_reads_them(encoding, monkeypatch):
+    name = "ä 日本 😀 \udcff"
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding))
+    main._escape_what_the_output_lacks()
+    print(f'"{name}"', end="", flush=True)
+    assert json.loads(sys.stdout.buffer.getvalue().decode(encoding)) == name
+
+
+def test_a_closed_output_is_no_error(monkeypatch):
+    statuses = []
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(os, "_exit", statuses.append)
+    main._escape_what_the_output_lacks()
+    ending = main._Ending(Signals())
+    ending.status = 3
+    ending.now()
+    assert statuses == [3]
