@@ -9,7 +9,7 @@ from tflite_sparse.pruning import masks
 from tflite_sparse.results.prune import Curve, PruneReport, report_path
 from tflite_sparse.settings import ExportSettings
 from tflite_sparse.sources import keras_model, tensorflow_import
-from tflite_sparse.stages import baseline
+from tflite_sparse.stages import baseline, load
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +134,19 @@ def test_a_folder_is_known_by_names_and_contents(tmp_path):
 
     assert checksum(a="1", b="2") == checksum(b="2", a="1")
     assert np.unique([checksum(a="1"), checksum(a="2"), checksum(b="1"), checksum(a="1", b="")]).size == 4
+
+
+def test_a_builder_for_the_weights_before_pruning(folder, tmp_path):
+    """`prune` made a whole model of a file with weights only; `export` reads both."""
+    network(8).save_weights(tmp_path / "dense.weights.h5")
+    (tmp_path / "build.py").write_text(
+        "import keras\n\ndef make():\n    layers = keras.layers\n"
+        "    return keras.Sequential([keras.Input((64,)), layers.Dense(48), layers.Dense(8)])\n"
+    )
+    builder, progress = f"{tmp_path / 'build.py'}:make", Timed(Silent())
+    settings = ExportSettings(baseline=tmp_path / "dense.weights.h5", builder=builder)
+    source, *_ = load.load(folder / "pruned.keras", None, settings, "top1", progress)
+    assert baseline.find(folder / "pruned.keras", source, settings, progress).source is not None
+    for before in (None, folder / "dense.keras"):
+        with pytest.raises(ModelError, match=r"pruned\.keras holds a whole model: leave `builder` out"):
+            load.load(folder / "pruned.keras", None, ExportSettings(baseline=before, builder=builder), "top1", progress)

@@ -41,8 +41,7 @@ from tflite_sparse.sources.source_model import AS_IT_IS, InputSpec, Kernel, Laye
 from tflite_sparse.sources.traced import TracedModel
 from tflite_sparse.sources.untrusted import custom_object_message, refuse_code_in_config, refuse_code_in_graph
 
-_HDF5_SUFFIXES = (".h5", ".hdf5")
-_SUFFIXES = (".keras", *_HDF5_SUFFIXES)
+_SUFFIXES = (".keras", *model_files.HDF5_SUFFIXES)
 
 
 class KerasSource:
@@ -350,7 +349,7 @@ def _load(path: Path, keras: ModuleType, custom: Mapping[str, object], version: 
         raise ModelError(
             f"{path} was written by Keras {version} and Keras {keras.__version__} cannot load it: {message}"
         ) from error
-    found = compiled.of_hdf5(path) if path.suffix.lower() in _HDF5_SUFFIXES else compiled.of_config(config)
+    found = compiled.of_hdf5(path) if path.suffix.lower() in model_files.HDF5_SUFFIXES else compiled.of_config(config)
     return _as_source(model, keras, str(path), custom, found)
 
 

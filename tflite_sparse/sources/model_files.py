@@ -11,6 +11,7 @@ from tflite_sparse.errors import ModelError, one_line
 from tflite_sparse.sources import tensorflow_import, weights_only
 from tflite_sparse.sources.containers import check_hdf5, check_keras_archive
 
+HDF5_SUFFIXES = (".h5", ".hdf5")
 _MAX_CONFIG_BYTES = 100 * 2**20
 
 
@@ -56,6 +57,15 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     if len(content) > _MAX_CONFIG_BYTES:
         raise ValueError(f"{name} unpacks to more than {_MAX_CONFIG_BYTES // 2**20} MiB")
     return content
+
+
+def holds_weights_only(path: Path) -> bool:
+    """Return whether a file holds weights without the layers that they are of.
+
+    Raises:
+        ModelError: the file is no HDF5 file though it is called one, or no model.
+    """
+    return path.suffix.lower() in HDF5_SUFFIXES and path.is_file() and read_hdf5(path) is None
 
 
 def read_hdf5(path: Path) -> tuple[object, str] | None:

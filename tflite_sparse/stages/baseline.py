@@ -20,7 +20,6 @@ from tflite_sparse.sources import keras_model, model_files
 from tflite_sparse.sources.source_model import InputSpec, OutputSpec, SourceModel, check_finite
 
 _BLOCK_BYTES = 2**20
-_HDF5 = (".h5", ".hdf5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +101,24 @@ def find(model: object, source: SourceModel, settings: ExportSettings, progress:
     return Found(reason=reason)
 
 
+def holds_weights_only(model: Path, settings: ExportSettings) -> bool:
+    """Return whether the model before pruning is a file with weights only, which `builder` then is for."""
+    path = settings.baseline
+    if path is None:
+        report = report_beside(model)
+        path = None if report is None or report.baseline is None else model.parent / report.baseline.path
+    try:
+        return path is not None and model_files.holds_weights_only(path)
+    except ModelError:  # told where it is opened
+        return False
+
+
 def _opened(path: Path, source: SourceModel, settings: ExportSettings, origin: Literal["option", "prune"]) -> Found:
     keras_model.check_path(path)
-    takes_builder = path.suffix.lower() in _HDF5 and model_files.read_hdf5(path) is None
     opened = keras_model.open_model(
         path,
         settings.custom_objects,
-        settings.builder if takes_builder else None,
+        settings.builder if model_files.holds_weights_only(path) else None,
         settings.signature if path.is_dir() else None,
     )
     check_finite(opened)

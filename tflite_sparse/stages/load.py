@@ -17,7 +17,7 @@ from tflite_sparse.results.prune import Curve, report_beside
 from tflite_sparse.scoring.metrics import Name, choose_metric
 from tflite_sparse.scoring.user_metric import UserMetric
 from tflite_sparse.settings import DEMO_DATA, ExportSettings
-from tflite_sparse.sources import data_spec, dataset, keras_model
+from tflite_sparse.sources import data_spec, dataset, keras_model, model_files
 from tflite_sparse.sources.arrays import alone
 from tflite_sparse.sources.dataset import Dataset
 from tflite_sparse.sources.keras_types import is_model
@@ -25,6 +25,7 @@ from tflite_sparse.sources.labels import any_outputs, check_labels
 from tflite_sparse.sources.named_arrays import Signature
 from tflite_sparse.sources.source_model import InputSpec, SourceModel
 from tflite_sparse.stages import android_assets as android
+from tflite_sparse.stages import baseline
 from tflite_sparse.stages import pixels as pixel_stage
 
 _DEMO_INPUT = InputSpec("x", (None, 28, 28, 1), np.dtype(np.float32))
@@ -82,11 +83,7 @@ def load(
         path = Path(model) if isinstance(model, str | os.PathLike) else None
         if path is None and (settings.builder is not None or settings.signature is not None):
             raise SettingsError("`builder` and `signature` apply to a file or folder, not to a model in memory.")
-        source = (
-            keras_model.from_memory(model)
-            if path is None
-            else keras_model.open_model(path, settings.custom_objects, settings.builder, settings.signature)
-        )
+        source = keras_model.from_memory(model) if path is None else _opened(path, settings)
         named = Signature(source.inputs(), source.outputs())
         if settings.android_assets is not None:
             android.check(named, data)
@@ -100,6 +97,14 @@ def load(
         if samples.is_split and samples.has_labels:
             progress.warn(split_words(samples))
         return source, samples, found
+
+
+def _opened(path: Path, settings: ExportSettings) -> SourceModel:
+    """Open the model; a builder may be for the model before pruning alone."""
+    builder = settings.builder
+    if builder is not None and not model_files.holds_weights_only(path) and baseline.holds_weights_only(path, settings):
+        builder = None
+    return keras_model.open_model(path, settings.custom_objects, builder, settings.signature)
 
 
 def split_words(samples: Dataset) -> str:
