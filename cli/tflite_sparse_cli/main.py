@@ -7,6 +7,7 @@ import codecs
 import difflib
 import importlib
 import io
+import itertools
 import os
 import sys
 import traceback
@@ -82,7 +83,16 @@ class _Program(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that is asked for; a name close to one is told."""
+        """The command that is asked for; a name close to one is told.
+
+        An empty argument would be the current folder where a path is meant, and is none of any other value.
+        """
+        for before, each in itertools.pairwise(["", *args]):
+            name, equals, value = each.partition("=")
+            if not each or (each.startswith("--") and equals and not value):
+                option = name or before
+                what = f"The value of {option}" if option.startswith("-") else "An argument"
+                raise click.UsageError(f"{what} is empty: is a variable of the shell not set?", ctx)
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:

@@ -1,4 +1,4 @@
-"""Test the program with a standard output that is closed, or that cannot encode every name."""
+"""Test the program with empty arguments, and an output that is closed or that cannot encode every name."""
 
 import io
 import json
@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from helpers.tools import run_cli
 from tflite_sparse_cli import main
 from tflite_sparse_cli.signals import Signals
 
@@ -29,3 +30,22 @@ def test_a_closed_output_is_no_error(monkeypatch):
     ending.status = 3
     ending.now()
     assert statuses == [3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["export", "", "--int8"], "An argument"),
+        (["export", "m.keras", "--int8", "--out", ""], "The value of --out"),
+        (["export", "m.keras", "--out="], "The value of --out"),
+        (["encode", "in.tflite", "-o", ""], "The value of -o"),
+        (["inspect", ""], "An argument"),
+        ([""], "An argument"),
+    ],
+)
+def test_an_empty_argument_is_no_path(arguments, what, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = run_cli(*arguments)
+    assert run.code == 2
+    assert f"{what} is empty: is a variable of the shell not set?" in run.stderr
+    assert not list(tmp_path.iterdir())
