@@ -10,10 +10,15 @@ from tflite_sparse.report.text import accuracy as accuracy_words
 from tflite_sparse.report.text import export as tables
 from tflite_sparse.report.text import markdown, next_steps
 from tflite_sparse.results.baseline import Baseline
+from tflite_sparse.results.dead_channels import BeforeAfter, Channels, DeadChannels
 from tflite_sparse.results.export import Accuracy, Gates, Paired
 from tflite_sparse.results.wrong import WrongSample
 
 PRUNED = Baseline(model="p99.keras", origin="model", sparsity=0.99, is_unpruned=False, reason="it was pruned before")
+HALF = BeforeAfter(before=5000, after=2500)
+GONE = Channels(
+    dead=DeadChannels(layers=[], multiply_adds=HALF, dense_bytes=HALF, is_exact=True), removed=True, file_bytes=HALF
+)
 UNJUDGED = Gates.of([], ["accuracy: no baseline"])
 
 
@@ -191,6 +196,35 @@ def test_a_loss_by_pruning_is_followed_by_prune(by_pruning, command):
     )
     last = next_steps.lines(make(accuracy=lost, gates=LOST), Path("out"))[-1]
     assert last.startswith(f"Next: tflite-sparse {command}")
+
+
+@pytest.mark.parametrize(
+    ("zeros", "channels", "aim"),
+    [
+        (0.99, None, "--sparsity 0.875"),
+        (0.875, None, "--sparsity 0.75"),
+        (0.5, None, "--sparsity 0.25"),
+        (0.5, GONE, "--sparsity 0.25 --block channel"),
+    ],
+)
+def test_a_model_that_lost_too_much_when_it_was_pruned_is_pruned_less(zeros, channels, aim):
+    lost = Accuracy(metric="top1", samples=360, drop=0.1, max_drop=0.01, drop_by_pruning=0.1, drop_by_int8=0.0)
+    known = Baseline(model="dense.keras", origin="prune", sparsity=0.0, is_unpruned=True)
+    pruning = make().pruning.model_copy(update={"before": zeros, "after": zeros})
+    report = make(
+        accuracy=lost, gates=LOST, settings={"int8": True}, pruning=pruning, baseline=known, channels=channels
+    )
+    expected = f"Next: tflite-sparse prune dense.keras --data digits {aim} -o pruned.keras"
+    assert next_steps.lines(report, Path("out"))[-1] == expected
+
+
+@pytest.mark.parametrize(("before", "options"), [("dense.keras", ""), ("dense.weights.h5", " --builder net.py:build")])
+def test_the_builder_of_the_weights_before_pruning(before, options):
+    lost = Accuracy(metric="top1", samples=360, drop=0.1, max_drop=0.01, drop_by_pruning=0.1, drop_by_int8=0.0)
+    known = Baseline(model=before, origin="option", sparsity=0.0, is_unpruned=True)
+    report = make(accuracy=lost, gates=LOST, settings={"builder": "net.py:build", "sparsity": 0.5}, baseline=known)
+    expected = f"Next: tflite-sparse prune {before} --data digits --sparsity 0.5{options} -o pruned.keras"
+    assert next_steps.lines(report, Path("out"))[-1] == expected
 
 
 @pytest.mark.parametrize(

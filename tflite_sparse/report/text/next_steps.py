@@ -15,6 +15,7 @@ from tflite_sparse.target_registry import DEFAULT_TARGET, TARGETS
 _SPARSITY = 0.875
 """That of the commands in this text, where the export had none."""
 _OF_KERAS = frozenset({".keras", ".h5", ".hdf5"})
+_MAY_HOLD_WEIGHTS_ONLY = (".h5", ".hdf5")
 _KERAS_MODEL, _LABELLED = "MODEL.keras", "LABELLED.npz"
 """In the command, where the export had a SavedModel without layers, or no labels."""
 
@@ -77,16 +78,28 @@ def _may_be_pruned(report: Report) -> bool:
 
 def _prune(report: Report) -> str:
     """Return the command that prunes the model before pruning, where it is known; in capitals what must be added."""
-    given = report.settings
-    by_recipe = given.get("recipe") is not None and _has_zeros(report)
-    sparsity = given.get("sparsity") or (None if by_recipe else _SPARSITY)
+    given = report.settings | _aim(report)
     is_labelled = report.accuracy is not None and not metrics.is_agreement(report.accuracy.metric)
     data = report.data if report.data is not None and is_labelled else _LABELLED
     baseline = report.baseline
     if baseline is not None and baseline.origin in ("option", "prune"):
-        return command.prune(baseline.model, data, given, sparsity=sparsity, builder=None)
+        needs_builder = Path(baseline.model).suffix in _MAY_HOLD_WEIGHTS_ONLY
+        return command.prune(baseline.model, data, given if needs_builder else {**given, "builder": None})
     model = command.model_of(report) if report.pruning.has_layers else _KERAS_MODEL
-    return command.prune(model, data, given, sparsity=sparsity)
+    return command.prune(model, data, given)
+
+
+def _aim(report: Report) -> dict[str, object]:
+    """Return how much is to be pruned: as by the export, by its recipe, or less than what the model came with."""
+    if report.settings.get("sparsity"):
+        return {}
+    if not _has_zeros(report):
+        return {"sparsity": _SPARSITY}
+    if report.settings.get("recipe") is not None:
+        return {"sparsity": None}
+    zeros = report.pruning.after
+    less = round(min(_SPARSITY, max(2 * zeros - 1, zeros / 2)), 3)  # with twice the weights, if that leaves zeros
+    return {"sparsity": less} | ({"block": "channel"} if _lost_channels(report, FEW_ZEROS) else {})
 
 
 def _lost_by_pruning(report: Report) -> bool:
