@@ -9,6 +9,7 @@ import pytest
 
 import tflite_sparse
 from helpers.tools import run_cli
+from tflite_sparse.base.progress import Silent
 from tflite_sparse.errors import InputError, OutputError, TfliteSparseError
 from tflite_sparse.pruning import checkpoint, repeatable, training
 from tflite_sparse.sources import dataset, keras_model, tensorflow_import
@@ -112,7 +113,8 @@ def test_an_interrupted_run_resumes_bit_for_bit(model, data, tmp_path, monkeypat
     """After the first epoch, and again after the second."""
     whole, parts = tmp_path / "whole.keras", tmp_path / "parts.keras"
     tflite_sparse.prune(model, data, whole, **OPTIONS)
-    original = checkpoint.write
+    original, notes = checkpoint.write, []
+    monkeypatch.setattr(Silent, "note", lambda _, text: notes.append(text))
     for stop_after in (1, 2):
 
         def write_and_stop(state, path, stop_after=stop_after):
@@ -124,6 +126,7 @@ def test_an_interrupted_run_resumes_bit_for_bit(model, data, tmp_path, monkeypat
             patch.setattr(checkpoint, "write", write_and_stop)
             with pytest.raises(KeyboardInterrupt):
                 tflite_sparse.prune(model, data, parts, **OPTIONS, resume=stop_after > 1)
+        assert notes[-1].endswith(f"is in {checkpoint.path_beside(parts)}: go on with `resume=True`")
         assert not parts.exists()
         assert checkpoint.read(checkpoint.path_beside(parts)).epoch == stop_after
     with pytest.raises(OutputError, match="`resume=True`"):  # hours of training are not deleted silently

@@ -170,10 +170,15 @@ class _Prune:
                 )
             checkpoint.write(self._state(model, pruning, epoch), path)
 
-        with self.progress.stage("prune") as on_step:
-            training.train_repeatably(
-                source, samples, self.settings, pruning, on_step=on_step, resume=resume, after_epoch=save
-            )
+        try:
+            with self.progress.stage("prune") as on_step:
+                training.train_repeatably(
+                    source, samples, self.settings, pruning, on_step=on_step, resume=resume, after_epoch=save
+                )
+        except (KeyboardInterrupt, SystemExit):
+            if path.exists():
+                self.progress.note(f"the state after the last whole epoch is in {path}: go on with `resume=True`")
+            raise
         return pruning
 
     def _state(self, model: KerasModel, pruning: MagnitudePruning, epoch: int) -> Checkpoint:
