@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,10 +80,15 @@ def prefix_beside(file: Path) -> str:
     Of several, that of the same name, else of those that name the file. Its own name if none or more remain.
     """
     headers = (path for path in file.absolute().parent.glob("*.h") if path.with_suffix(".c").is_file())
-    made = {path.stem: line for path in headers if path.is_file() and (line := made_line(path))}
+    made = {path.stem: line for path in headers if _is_readable(path) and (line := made_line(path))}
     made_from = f" from {c_text.comment(file.name)}."
     named = [prefix for prefix, line in made.items() if line.endswith(made_from)] or list(made)
     return file.stem if file.stem in made or len(named) != 1 else named[0]
+
+
+def _is_readable(path: Path) -> bool:
+    """Whether a file beside a model can be read: others are somebody else's."""
+    return path.is_file() and os.access(path, os.R_OK)
 
 
 def render(program: Program, arena: Arena, naming: Naming) -> str:
