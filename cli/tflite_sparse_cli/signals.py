@@ -25,7 +25,12 @@ class Signals:
         _handle(self._raise)
 
     def set_the_status(self) -> None:
-        """From now on exit handlers finish, as an exception in one is printed and lost. A second signal kills."""
+        """From now on exit handlers finish, as an exception in one is printed and lost. A second signal kills.
+
+        The command has ended with a status of its own: one that took an interrupt and went on, as a training that ends
+        early, with that of its result.
+        """
+        self.status = None
         _handle(self._note)
 
     def _raise(self, number: int, frame: FrameType | None) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import sys
 
 import pytest
@@ -49,3 +50,18 @@ def test_an_empty_argument_is_no_path(arguments, what, tmp_path, monkeypatch):
     assert run.code == 2
     assert f"{what} is empty: is a variable of the shell not set?" in run.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_after_which_a_command_went_on_is_not_its_status(monkeypatch):
+    """Ctrl-C ends a training of `export` early, which then writes its files."""
+    handlers = {}
+    monkeypatch.setattr(signal, "signal", handlers.__setitem__)
+    signals = Signals()
+    signals.raise_exceptions()
+    with pytest.raises(KeyboardInterrupt):
+        handlers[signal.SIGINT](signal.SIGINT, None)
+    assert signals.status == 130
+    signals.set_the_status()
+    assert signals.status is None
+    handlers[signal.SIGTERM](signal.SIGTERM, None)
+    assert signals.status == 143
