@@ -231,6 +231,52 @@ def test_every_kernel_computes_the_results_of_two_constants(name, scales, zeros,
     assert np.mean(shares) > 0.4
 
 
+TIE = (4, -125)
+
+
+def added(scales, values, length):
+    runner = Interpreter(
+        model_content=to_bytes(pairs("ADD", scales, (3, -5, 7), length)), experimental_op_resolver_type=KERNELS[1]
+    )
+    runner.allocate_tensors()
+    for detail, value in zip(runner.get_input_details(), values, strict=True):
+        runner.set_tensor(detail["index"], np.full((1, length), value, np.int8))
+    runner.invoke()
+    return runner.get_tensor(runner.get_output_details()[0]["index"])[0].tolist()
+
+
+def test_sums_near_a_tie_are_rounded_by_their_place():
+    """Of 1 and -120 steps of 2 and 3, in steps of 4: -89.5. With steps of 2, 4 and 4 all sums are alike."""
+    for scales, values, alike in (((0.02, 0.03, 0.04), TIE, False), ((0.02, 0.04, 0.04), TIE, True)):
+        found = added(scales, values, 17)
+        assert len(set(found[:16])) == 1
+        assert (found[16] == found[0]) is alike
+
+
+@pytest.mark.parametrize(
+    ("shape", "other", "scales", "multiple"),
+    [
+        ((1, 6, 6, 32), (1, 6, 6, 32), (0.02, 0.03, 0.04), 4),
+        ((1, 4, 4, 32), (1, 4, 4, 32), (0.02, 0.03, 0.04), 1),
+        ((1, 3, 3, 32), (1, 3, 3, 32), (0.02, 0.03, 0.04), 16),
+        ((1, 3, 3, 32), (1, 3, 3, 32), (0.02, 0.04, 0.03), 1),
+        ((1, 4, 4, 32), (1, 1, 1, 32), (0.02, 0.03, 0.04), 16),  # row by row
+    ],
+)
+@pytest.mark.parametrize("kind", ["int8", "int16"])
+def test_sums_keep_their_place(kind, shape, other, scales, multiple):
+    tiny = Tiny()
+    numbers = [quantization(scale, 0) for scale in scales]
+    *inputs, y = (
+        tiny.tensor(f"t{i}", size, kind, each)
+        for i, (size, each) in enumerate(zip((shape, other, shape), numbers, strict=True))
+    )
+    tiny.operator(CODE.ADD, 2, inputs, [y], OPTIONS.AddOptions, schema.AddOptionsT())
+    found = Analysis(*_of(tiny.finished(inputs, [y])))
+    operators.analyse(found)
+    assert found.multiples.get(2, 1) == multiple
+
+
 @pytest.mark.parametrize(("scale", "multiple"), [(0.00116, 16), (0.0012, 1)])
 def test_products_that_wrap_around_in_a_vector_keep_their_side(scale, multiple):
     """255 squared times 0.0006 over the scale of the result, and its zero point: beyond 32,767 the sum wraps around."""

@@ -222,10 +222,24 @@ def arithmetic(found: Analysis, operator: Operator) -> bool:
         real = one + two if name == "ADD" else one - two
         scales = [_scale(found, int(operator.inputs[position])) for position in range(2)]
         off = _off_of_sum(scales, numbers[0], one, two)
+        if name == "ADD" and not numbers[0].is_float and math.frexp(scales[0] / scales[1])[0] != 1 / 2:
+            found.multiples[result] = _sums_by_place(found, operator, result)
         real = _within_16_bits(found, result, real, sum(scales) / numbers[0].scale * _MOST_STEPS)
     activation = getattr(operator.builtinOptions, "fusedActivationFunction", 0)
     found.learn(result, numbers[0].computed(real, multiplier, activation, off))
     return True
+
+
+def _sums_by_place(found: Analysis, operator: Operator, result: int) -> int:
+    """Return the multiple of channels to keep so that no sum is computed with others before, and alone behind, or back.
+
+    Built-in kernels round some sums in another way alone: of int8, with scales that are no power of two apart, one or
+    two of 65,536 pairs of values in one of a hundred pairs of scales, hundreds where 2:3:4 or the like are the scales.
+    """
+    inputs = (int(operator.inputs[position]) for position in range(2))
+    if any(found.shape(each) != found.shape(result) for each in inputs):  # row by row
+        return _ADDED_OR_MULTIPLIED_AT_A_TIME
+    return _by_place(found, result, _ADDED_OR_MULTIPLIED_AT_A_TIME)
 
 
 def _within_16_bits(found: Analysis, result: int, real: np.ndarray, reach: float) -> np.ndarray:
