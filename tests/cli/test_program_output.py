@@ -55,6 +55,7 @@ def test_an_empty_argument_is_no_path(arguments, what, tmp_path, monkeypatch):
 def test_an_interrupt_after_which_a_command_went_on_is_not_its_status(monkeypatch):
     """Ctrl-C ends a training of `export` early, which then writes its files."""
     handlers = {}
+    monkeypatch.setattr(signal, "getsignal", lambda _: signal.SIG_DFL)  # a background job ignores SIGINT
     monkeypatch.setattr(signal, "signal", handlers.__setitem__)
     signals = Signals()
     signals.raise_exceptions()
