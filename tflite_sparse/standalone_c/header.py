@@ -77,13 +77,13 @@ def made_line(path: Path) -> str:
 def prefix_beside(file: Path) -> str:
     """The prefix of the C files beside a ``.tflite`` file, which may be made from it, or it from what they are made of.
 
-    Of several, that of the same name, else of those that name the file. Its own name if none or more remain.
+    That of the only header that names the file, else of the only one. Its own name if there is none, or several.
     """
     headers = (path for path in file.absolute().parent.glob("*.h") if path.with_suffix(".c").is_file())
     made = {path.stem: line for path in headers if _is_readable(path) and (line := made_line(path))}
     made_from = f" from {c_text.comment(file.name)}."
     named = [prefix for prefix, line in made.items() if line.endswith(made_from)] or list(made)
-    return file.stem if file.stem in made or len(named) != 1 else named[0]
+    return named[0] if len(named) == 1 else file.stem
 
 
 def _is_readable(path: Path) -> bool:

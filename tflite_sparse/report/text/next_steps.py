@@ -14,8 +14,8 @@ from tflite_sparse.target_registry import DEFAULT_TARGET, TARGETS
 
 _SPARSITY = 0.875
 """That of the commands in this text, where the export had none."""
-_OF_KERAS = frozenset({".keras", ".h5", ".hdf5"})
 _MAY_HOLD_WEIGHTS_ONLY = (".h5", ".hdf5")
+_OF_KERAS = (".keras", *_MAY_HOLD_WEIGHTS_ONLY)
 _KERAS_MODEL, _LABELLED = "MODEL.keras", "LABELLED.npz"
 """In the command, where the export had a SavedModel without layers, or no labels."""
 
